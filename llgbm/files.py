@@ -86,7 +86,7 @@ def _swap_in(
     except OSError: os.rename(aside, path); raise
     shutil.rmtree(aside)
 
-# %% ../nbs/00_files.ipynb #dd70fb88
+# %% ../nbs/00_files.ipynb #89ca3b38
 @contextmanager
 def atomic_dir(
     path: str | os.PathLike, # the folder to make or replace as a whole
@@ -99,7 +99,8 @@ def atomic_dir(
         tmp.mkdir(parents=True)
         try:
             yield tmp
-            for p in [*tmp.rglob('*'), tmp]: _sync(p)
+            for p in [*tmp.rglob('*'), tmp]:
+                if not p.is_symlink(): _sync(p)
             _swap_in(tmp, path)
             _sync(path.parent)
         finally: shutil.rmtree(tmp, ignore_errors=True)
