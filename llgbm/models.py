@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['pick_device', 'pick_dtype', 'Base', 'load_tokenizer', 'load_base', 'model_fingerprint', 'base_fingerprint']
 
-# %% ../nbs/02_models.ipynb #4c920707
+# %% ../nbs/02_models.ipynb #331ae1d2
 import os
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from .files import hash_json
 from .lora import update_hash
@@ -55,13 +56,13 @@ def load_tokenizer(
     if tok.pad_token is None: raise ValueError(f"the tokenizer of {name_or_dir} has neither a pad token nor an end-of-text token")
     return tok
 
-# %% ../nbs/02_models.ipynb #f5a02a63
-def _explain(name, e):
+# %% ../nbs/02_models.ipynb #3a9bfbe1
+def _load_error(name, e):
     "One sentence for a checkpoint that could not be loaded."
-    if Path(name).is_dir(): return f"{name} can't be loaded as a model: {str(e).splitlines()[0]}"
+    if Path(name).is_dir(): return ValueError(f"{name} can't be loaded as a model: {str(e).splitlines()[0]}")
     offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
-    return (f"{name} is neither a local directory nor {'in the local cache (HF_HUB_OFFLINE is set)' if offline else 'reachable on the Hugging Face Hub'}. "
-            f"Check the spelling; without network, download it before (`hf download {name}`) or give a local directory; gated models need `hf auth login`")
+    return FileNotFoundError(f"{name} is neither a local directory nor {'in the local cache (HF_HUB_OFFLINE is set)' if offline else 'reachable on the Hugging Face Hub'}. "
+        f"Check the spelling; without network, download it before (`hf download {name}`) or give a local directory; gated models need `hf auth login`")
 
 def load_base(
     name_or_dir: str | Path,                     # hub id (Qwen/Qwen2.5-1.5B) or local directory
@@ -78,7 +79,7 @@ def load_base(
     try:
         tok = load_tokenizer(name_or_dir, **code)
         model = AutoModelForCausalLM.from_pretrained(name_or_dir, dtype=dtype, **code)
-    except OSError as e: raise FileNotFoundError(_explain(str(name_or_dir), e)) from e
+    except (OSError, ValueError, SafetensorError) as e: raise _load_error(str(name_or_dir), e) from e
     if (top := max(tok.get_vocab().values())) >= (n := model.get_input_embeddings().num_embeddings):
         raise ValueError(f"{name_or_dir}: the tokenizer has ids up to {top}, the model only {n} embeddings")
     return Base(model.to(device).eval().requires_grad_(False), tok)
