@@ -62,7 +62,7 @@ def atomic_path(
             _sync(path.parent)
         finally: tmp.unlink(missing_ok=True)
 
-# %% ../nbs/00_files.ipynb #5e9a4b14
+# %% ../nbs/00_files.ipynb #004d14eb
 def _exchange(
     a: Path, # one existing path
     b: Path, # another on the same file system
@@ -78,7 +78,9 @@ def _swap_in(
     path: Path, # the place it takes, perhaps taken
 ) -> None:
     "Put `tmp` at `path` and remove what was there, keeping the old if the new can't take its place."
-    if not path.exists(): return os.rename(tmp, path)
+    try: return os.rename(tmp, path)
+    except OSError:
+        if not path.is_dir(): raise # else: a folder with content is in the way, perhaps since a moment ago
     if _exchange(tmp, path): return shutil.rmtree(tmp)
     aside = _temp_beside(path)
     os.rename(path, aside)
@@ -211,7 +213,7 @@ def original_name(
     "Give back the name that `safe_filename` encoded."
     return unquote(filename, errors='strict')
 
-# %% ../nbs/00_files.ipynb #07b8c889
+# %% ../nbs/00_files.ipynb #ffed1a79
 def _record(
     line: bytes, # one line, without its end
 ) -> dict | None: # the object it spells, if it does
@@ -237,7 +239,7 @@ def append_jsonl(
     path: str | os.PathLike, # a JSONL file, made if missing
     obj: dict, # the record to add
 ) -> None:
-    "Add one record to a JSONL file; when the disk refuses, the file is as before."
+    "Add one record to a JSONL file that has one writer at a time; when the disk refuses, the file is as before."
     if not isinstance(obj, dict): raise ValueError(f'{path}: a record is a dict, not {type(obj).__name__}')
     line = to_json(obj).encode() + b'\n'
     Path(path).parent.mkdir(parents=True, exist_ok=True)
