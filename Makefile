@@ -1,0 +1,47 @@
+# Everything that people type. Each target sets itself up: in a fresh clone `make demo` is all it takes.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+READY  := .venv/.ready
+DEMO   ?= outputs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test docs bench lab export clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+$(READY): settings.ini setup.py pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is older than 3.11, for which constraints.txt pins the packages. Try: make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## embed the lab's adapters by behaviour and draw their atlas, into outputs/demo
+	$(BIN)/llgbm demo --output_dir $(DEMO)
+
+# Tests run in parallel processes: two torch processes with all threads each are slower than one.
+test: export OMP_NUM_THREADS := 1
+test: $(READY) ## run every notebook as a test, then tests/
+	$(BIN)/python tools/run_notebooks.py
+	$(BIN)/python -m pytest tests
+
+bench: $(READY) ## run the benchmarks and keep their figures in nbs/benchmarks
+	$(BIN)/python tools/run_notebooks.py nbs/benchmarks --save
+	$(BIN)/nbdev-clean --fname nbs/benchmarks
+
+lab: $(READY) ## train the lab's base model again and compare it with the one shipped
+	$(BIN)/llgbm lab build
+
+docs: $(READY) ## process the pages of the site, and render them where quarto is installed
+	$(BIN)/python tools/build_docs.py
+
+export: $(READY) ## after editing notebooks: clean them, write llgbm/ and README.md
+	$(BIN)/nbdev-clean
+	$(BIN)/nbdev-export
+	$(BIN)/python tools/write_readme.py
+
+clean: ## remove the environment and everything that was built or written
+	rm -rf .venv build dist *.egg-info _docs _proc outputs .pytest_cache
+	find llgbm nbs tests tools -name __pycache__ -prune -exec rm -rf {} +
