@@ -1,24 +1,10 @@
 "The repository is in step with itself: modules, README and pages are what the notebooks make, and nothing names a machine."
-import json, re, shutil, subprocess, sys, sysconfig
+import json, re, shutil, subprocess, sys
 from configparser import ConfigParser
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-BIN = Path(sysconfig.get_path('scripts'))
-
-def tracked():
-    "Paths under version control, relative to the root, as far as they exist."
-    out = subprocess.run(['git', '-c', 'safe.directory=*', 'ls-files', '-z'], cwd=ROOT, capture_output=True, check=True).stdout
-    return [Path(n) for n in out.decode().split('\0') if n and ((ROOT/n).is_symlink() or (ROOT/n).is_file())]
-
-def copy_tracked(to):
-    "Copy what a clone would hold."
-    for n in tracked():
-        (to/n).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT/n, to/n, follow_symlinks=False)
-    return to
+from repository import BIN, ROOT, copy_tracked, tracked
 
 def contents(root):
     "Bytes by path, without what tools leave for themselves."

@@ -55,7 +55,8 @@ def site_problems(
 
 def main():
     _build_modidx()
-    site = proc_nbs(ROOT/'nbs', n_workers=1)
+    try: site = proc_nbs(ROOT/'nbs', n_workers=1)
+    except Exception as e: sys.exit(f'{e}\n(pages are made by running export cells and every cell with an import in it: such a cell may use nothing else)')
     if bad := site_problems(site): sys.exit('\n'.join(bad))
     print(f'{len(list(site.rglob("*.ipynb")))} pages processed and checked in {site.name}/')
     if not shutil.which('quarto'): return print('quarto is not on the PATH: the pages are not rendered (see CONTRIBUTING.md)')

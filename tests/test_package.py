@@ -1,0 +1,78 @@
+"The wheel, installed where the repository isn't, is the whole library."
+import json, os, subprocess, sys, sysconfig, venv
+from configparser import ConfigParser
+from email import message_from_string
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from packaging.requirements import Requirement
+
+from repository import ROOT, copy_tracked, tracked
+
+class Installed:
+    "An environment that has llgbm from its wheel, and everything else from this one."
+    def __init__(self, root):
+        self.root, self.cwd = root, root/'empty'
+        self.cwd.mkdir()
+        pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '--quiet']
+        self.run(*pip, 'wheel', '--no-deps', '--wheel-dir', root/'dist', copy_tracked(root/'clone'))
+        [self.wheel] = (root/'dist').glob('*.whl')
+        venv.create(root/'venv', with_pip=False)
+        self.bin = root/'venv'/('Scripts' if os.name == 'nt' else 'bin')
+        self.run(*pip, '--python', self.bin/'python', 'install', '--no-deps', '--no-index', self.wheel)
+        [site] = self.python('import sysconfig; print(sysconfig.get_path("purelib"))').splitlines()
+        # A path in a .pth file brings the packages of this environment, but not its .pth files, so not its editable llgbm.
+        (Path(site)/'others.pth').write_text(sysconfig.get_path('purelib') + '\n')
+
+    def run(self, *cmd):
+        "Run a command in an empty folder and return what it prints."
+        env = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'PYTHONHOME')}
+        r = subprocess.run([*map(str, cmd)], cwd=self.cwd, env=env, capture_output=True, text=True)
+        assert r.returncode == 0, f'{r.args}\n{r.stdout}\n{r.stderr}'
+        return r.stdout
+
+    def python(self, code): return self.run(self.bin/'python', '-I', '-c', code)
+
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory): return Installed(tmp_path_factory.mktemp('package'))
+
+@pytest.fixture(scope='module')
+def settings():
+    ini = ConfigParser(delimiters=['='])
+    ini.read(ROOT/'settings.ini', encoding='utf-8')
+    return ini['DEFAULT']
+
+def test_every_module_imports(installed):
+    found = json.loads(installed.python("""if True:
+        import importlib, json, pkgutil, llgbm
+        names = [m.name for m in pkgutil.walk_packages(llgbm.__path__, 'llgbm.')]
+        print(json.dumps({n: getattr(importlib.import_module(n), '__file__', None) for n in ['llgbm', *names]}))"""))
+    want = {'llgbm'} | {f'llgbm.{p.stem}' for p in tracked() if p.parent == Path('llgbm') and p.suffix == '.py' and p.stem != '__init__'}
+    assert {n for n in found if not n.startswith('llgbm.lab_data')} == want
+    assert all(Path(f).is_relative_to(installed.root/'venv') for f in found.values() if f), found
+    assert len(want) > 5
+
+def test_metadata_is_that_of_settings(installed, settings):
+    with ZipFile(installed.wheel) as z:
+        meta = message_from_string(z.read(next(n for n in z.namelist() if n.endswith('.dist-info/METADATA'))).decode())
+    reqs = [Requirement(r) for r in meta.get_all('Requires-Dist')]
+    plain = lambda rs: sorted(f'{Requirement(str(r)).name}{Requirement(str(r)).specifier}' for r in rs)
+    assert meta['Name'] == settings['lib_name'] and meta['Version'] == settings['version']
+    assert meta['Requires-Python'] == f">={settings['min_python']}"
+    assert (meta['License-Expression'] or meta['License']) == 'Apache-2.0' and meta['Summary'] == settings['description']
+    assert plain(r for r in reqs if r.marker is None) == plain(settings['requirements'].split())
+    extras = {k.removesuffix('_requirements'): v.split() for k, v in settings.items() if k.endswith('_requirements')}
+    assert sorted(meta.get_all('Provides-Extra')) == sorted(extras) and {'vllm', 'encoders', 'dev'} <= {*extras}
+    for x, want in extras.items(): assert plain(r for r in reqs if r.marker and r.marker.evaluate(dict(extra=x))) == plain(want), x
+    assert meta.get_payload().strip() == (ROOT/'README.md').read_text(encoding='utf-8').strip()
+
+def test_lab_travels_along(installed):
+    want = {p.relative_to('data/lab').as_posix(): (ROOT/p).read_bytes() for p in tracked() if p.is_relative_to('data/lab')}
+    assert want, 'data/lab holds nothing'
+    with ZipFile(installed.wheel) as z: got = {n.removeprefix('llgbm/lab_data/'): z.read(n) for n in z.namelist() if n.startswith('llgbm/lab_data/')}
+    assert {n: got.get(n) == data for n, data in want.items()} == {n: True for n in want}
+
+def test_command_line(installed):
+    assert 'demo' in installed.run(installed.bin/'llgbm', '--help')
+    installed.run(installed.bin/'llgbm', 'verify')                # loads the lab's base, computes a delta, writes an adapter and reads it
