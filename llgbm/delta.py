@@ -8,11 +8,11 @@ __all__ = ['Source', 'body_of', 'decoder_layers', 'token_positions', 'read_hidde
            'load_checked', 'read_ahead', 'auto_batch_tokens', 'batches', 'batch_deltas', 'DeltaResult',
            'delta_settings', 'compute_deltas']
 
-# %% ../nbs/12_delta.ipynb #5530bd78
+# %% ../nbs/12_delta.ipynb #1376e9c9
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
@@ -54,7 +54,7 @@ def _hidden_index(layer, n):
     if not -n - 1 <= layer <= n: raise ValueError(f"delta.layer {layer} is out of range: the model has hidden states 0 … {n} (or −{n + 1} … −1)")
     return layer % (n + 1)
 
-# %% ../nbs/12_delta.ipynb #95dbdce4
+# %% ../nbs/12_delta.ipynb #b63afe6d
 def token_positions(
     lengths: Tensor,  # (P,) tokens of each probe
     token: int = -1,  # position from the start (0, 1, …) or the end (−1, −2, …)
@@ -65,25 +65,32 @@ def token_positions(
         raise ValueError(f"delta.token {token} lies outside of probes {bad.tolist()}, which have {lengths[bad].tolist()} tokens")
     return pos
 
+class _Enough(Exception): "All hidden states that are wanted have been read."
+
+def _take(h, pos):
+    "(rows, T, d) → (rows, d), one position of each row; fewer rows, below a fan-out, are repeated."
+    h = h if len(h) == len(pos) else h.repeat(len(pos) // len(h), 1, 1)
+    return h[torch.arange(len(pos), device=h.device), pos.to(h.device)]
+
 @contextmanager
 def read_hidden(
     model: nn.Module,      # the model that will run
     layers: Sequence[int], # hidden states to read, 0 … n
     pos: Tensor,           # (rows,) position to read in each row
 ) -> Iterator[dict[int, Tensor]]: # filled by a forward: {layer: (rows, d)}
-    "Collect one token's hidden states during a forward."
-    seen, stack_of = {}, decoder_layers(model)
+    "Collect one token's hidden states during a forward, which stops when the last one is read."
+    seen, stack_of, first_arg = {}, decoder_layers(model), lambda args, kwargs: args[0] if args else kwargs["hidden_states"]
     def keep(i, h):
-        h = h[0] if isinstance(h, tuple) else h                               # (rows, T, d), or fewer rows below a fan-out
-        h = h if len(h) == len(pos) else h.repeat(len(pos) // len(h), 1, 1)
-        seen[i] = h[torch.arange(len(pos), device=h.device), pos.to(h.device)].float()
-    first_arg = lambda args, kwargs: args[0] if args else kwargs["hidden_states"]
-    with ExitStack() as stack:
+        seen[i] = _take(h[0] if isinstance(h, tuple) else h, pos).float()
+        if i == max(layers) < len(stack_of): raise _Enough
+    with ExitStack() as stack, suppress(_Enough):
         for i in layers:
             if i == 0: h = stack_of[0].register_forward_pre_hook(lambda m, a, kw: keep(0, first_arg(a, kw)), with_kwargs=True, prepend=True)
             elif i < len(stack_of): h = stack_of[i - 1].register_forward_hook(lambda m, a, out, i=i: keep(i, out))
             else: h = body_of(model).register_forward_hook(lambda m, a, out, i=i: keep(i, out[0]))
             stack.callback(h.remove)
+        if hasattr(stack_of[-1], "mlp"):
+            stack.callback(stack_of[-1].mlp.register_forward_pre_hook(lambda m, a: (_take(a[0], pos)[:, None],), prepend=True).remove)  # (rows, 1, d)
         yield seen
 
 # %% ../nbs/12_delta.ipynb #b20424b4
@@ -161,7 +168,7 @@ def name_adapters(
     if not adapters: raise ValueError("no adapters to compute deltas of")
     return {n: a if isinstance(a, LoraAdapter) else Path(a) for n, a in adapters.items()}
 
-# %% ../nbs/12_delta.ipynb #27ff8592
+# %% ../nbs/12_delta.ipynb #2314cca1
 class Loaded(NamedTuple):
     "One adapter as it comes out of the reader."
     id: str                           # which
@@ -174,24 +181,28 @@ def load_checked(
     source: Source,          # directory or value
     model: nn.Module,        # the base it must fit
     check_base: bool = True, # compare the base's name, too
+    hashed: bool = True,     # fingerprint it
 ) -> Loaded:
-    "Read one adapter and check it against the model; problems are returned, not raised."
+    """Read one adapter and check it against the model; problems are returned, not raised.
+
+    Whether its numbers are finite is left for the bank to say, all adapters of a batch at once."""
     try:
         a = source if isinstance(source, LoraAdapter) else LoraAdapter.from_pretrained(source)
-        if bad := a.problems(model, check_base): return Loaded(name, None, problem="; ".join(bad))
-        return Loaded(name, a, a.fingerprint())
+        if bad := a.problems(model, check_base, check_finite=False): return Loaded(name, None, problem="; ".join(bad))
+        return Loaded(name, a, a.fingerprint() if hashed else "")
     except (OSError, ValueError) as e: return Loaded(name, None, problem=str(e))
 
 def read_ahead(
     sources: Mapping[str, Source], # id → directory or value
     model: nn.Module,              # the base
     check_base: bool = True,       # compare the base's name, too
+    hashed: bool = True,           # fingerprint them
     window: int = 8,               # adapters that may wait in memory
 ) -> Iterator[Loaded]:             # in order
     "Load adapters in the background, a bounded number ahead."
     todo, waiting = iter(sources.items()), deque()
     with ThreadPoolExecutor(2, "llgbm-reader") as pool:
-        submit = lambda k: waiting.extend(pool.submit(load_checked, n, s, model, check_base) for n, s in islice(todo, k))
+        submit = lambda k: waiting.extend(pool.submit(load_checked, n, s, model, check_base, hashed) for n, s in islice(todo, k))
         submit(window)
         while waiting:
             yield waiting.popleft().result()
@@ -229,7 +240,7 @@ def batches(
         if len(b) >= _batch_size(l.adapter, tokens_each, max_tokens): yield bins.pop(_kind(l.adapter))
     yield from bins.values()
 
-# %% ../nbs/12_delta.ipynb #efe83ddc
+# %% ../nbs/12_delta.ipynb #5a47feb0
 def batch_deltas(
     model: nn.Module,                    # the base
     adapters: Sequence[LoraAdapter],     # N adapters that fit it
@@ -237,11 +248,11 @@ def batch_deltas(
     base: Tensor,                        # (d,) the base's own activation
     delta: DeltaConfig = DeltaConfig(),  # layer, token, aggregation
 ) -> Tensor:                             # (N, d) float32, on the CPU
-    "Return the deltas of N adapters from one forward of N·P rows."
+    "Return the deltas of N adapters from one forward of N·P rows; NaN for adapters that hold NaN or inf."
     bank = LoraBank.from_adapters(adapters, dtype=torch.float32)
     try:
         with attach(model, bank) as on, fan_out(model, on): acts = probe_activations(model, probes, delta, rows=len(adapters))
-        return acts.cpu() - base
+        return torch.where(bank.finite()[:, None], acts.cpu() - base, torch.nan)
     except torch.cuda.OutOfMemoryError:
         if len(adapters) == 1: raise
     half = len(adapters) // 2
@@ -309,7 +320,7 @@ def delta_settings(
     layer = delta.layer if isinstance(delta.layer, int) else list(delta.layer)
     return dict(base=base_fingerprint(model), base_name=str(getattr(model.config, "_name_or_path", "")), dtype=str(model.dtype), probes=tokens, layer=layer, token=delta.token, aggregation=delta.aggregation)
 
-# %% ../nbs/12_delta.ipynb #d4be7b00
+# %% ../nbs/12_delta.ipynb #ae0696ca
 class _Run(NamedTuple):
     "What stays the same while adapters stream by."
     model: nn.Module
@@ -334,12 +345,15 @@ def _not_cached(run, loaded, force):
         run.result.cached.append(l.id)
         run.bar.update()
 
+def _why_not_finite(adapter, model):
+    return "; ".join(adapter.problems(model, check_base=False)) or "its activations are not finite: the adapter overflows"
+
 def _run_batch(run, batch):
     "Compute, check and save the deltas of one batch."
     try: deltas = batch_deltas(run.model, [l.adapter for l in batch], run.probes, run.base, run.delta)
     except torch.cuda.OutOfMemoryError as e: return [run.fail(l.id, f"out of GPU memory: {e}") for l in batch]
     for l, d in zip(batch, deltas):
-        if not torch.isfinite(d).all(): run.fail(l.id, "its activations are not finite: the adapter overflows"); continue
+        if not torch.isfinite(d).all(): run.fail(l.id, _why_not_finite(l.adapter, run.model)); continue
         if run.cache: run.cache.save_delta(l.id, d.numpy(), l.fingerprint, flush=False)
         run.result.deltas[l.id] = d.numpy()
         run.result.computed.append(l.id)
@@ -367,7 +381,7 @@ def _gather(result, world, cache, order):
     result.deltas = dict(sorted(result.deltas.items(), key=lambda kv: place[kv[0]]))
     return result
 
-# %% ../nbs/12_delta.ipynb #175b636e
+# %% ../nbs/12_delta.ipynb #1554de22
 def compute_deltas(
     model: nn.Module,                     # the base, from `load_base`
     tokenizer,                            # its tokenizer
@@ -392,6 +406,6 @@ def compute_deltas(
     base, mine = _base(model, tokens, delta, cache), _share(sources, world)
     with tqdm(total=len(mine), desc="deltas", unit="adapter", disable=not progress) as bar:
         run = _Run(model, tokens, base, delta, cache, DeltaResult({}, base.numpy()), bar)
-        todo = _not_cached(run, read_ahead(mine, model, check_base), force_recompute)
+        todo = _not_cached(run, read_ahead(mine, model, check_base, hashed=cache is not None), force_recompute)
         for batch in batches(todo, tokens.input_ids.numel(), max_batch_tokens or auto_batch_tokens(model)): _run_batch(run, batch)
     return _gather(run.result, world, cache, sources)

@@ -7,7 +7,7 @@ __all__ = ['CONFIG_FILE', 'WEIGHT_FILES', 'LoraPair', 'LoraAdapter', 'layer_of',
            'config_problems', 'rank_of', 'scaling_of', 'sort_tensors', 'half_problems', 'AdapterError', 'read_tensors',
            'adapter_dir', 'linear_shape', 'LoraBank', 'target_paths', 'find_adapters']
 
-# %% ../nbs/00_lora.ipynb #35fc9fde
+# %% ../nbs/00_lora.ipynb #a33932f1
 import json, re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ import torch
 from fastcore.basics import patch
 from peft.utils.other import get_pattern_key
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
@@ -337,7 +337,7 @@ def half_problems(
     got = dict(A=halves["A"].shape[0], B=halves["B"].shape[1])
     return [f"{module}: lora_{s} has rank {r}, adapter_config.json says {rank}" for s, r in got.items() if r != rank]
 
-# %% ../nbs/00_lora.ipynb #d77f09c3
+# %% ../nbs/00_lora.ipynb #cb71ae75
 CONFIG_FILE, WEIGHT_FILES = "adapter_config.json", ("adapter_model.safetensors", "adapter_model.bin")
 
 class AdapterError(ValueError):
@@ -352,7 +352,7 @@ def read_tensors(
 ) -> dict[str, Tensor]:
     "Read a weight file onto the CPU; raises `AdapterError` naming the file when it is damaged."
     try:
-        if path.suffix == ".safetensors": return load_file(path)
+        if path.suffix == ".safetensors": return load(path.read_bytes())      # for small files twice as fast as a memory map, and safe from later changes
         return torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as e: raise AdapterError(str(path), [f"damaged or truncated safetensors ({e})"]) from e
     except Exception as e:     # torch.load has no error type of its own
@@ -468,7 +468,7 @@ def _place_problem(module, modules):
     near = get_close_matches(module, [m for m in modules if m], 1)
     return f"{module}: the model has no such module" + (f"; the closest is {near[0]}" if near else "")
 
-# %% ../nbs/00_lora.ipynb #bbe532d1
+# %% ../nbs/00_lora.ipynb #5e03e031
 def _pair_problems(module, pair, modules):
     if why := _place_problem(module, modules): return [why]
     lost = [f"{module}: lora_{s} is missing" for s in "AB" if getattr(pair, s) is None]
@@ -476,17 +476,21 @@ def _pair_problems(module, pair, modules):
     bad, want = [], linear_shape(modules[module])
     if pair.shape != want: bad.append(f"{module}: the update has shape {pair.shape}, the model's weight {want}")
     if pair.A.shape[0] != pair.B.shape[1]: bad.append(f"{module}: lora_A has rank {pair.A.shape[0]}, lora_B {pair.B.shape[1]}")
-    return bad + [f"{module}: lora_{s} holds NaN or inf" for s in "AB" if not torch.isfinite(getattr(pair, s)).all()]
+    return bad
+
+def _nan_problems(module, pair): return [f"{module}: lora_{s} holds NaN or inf" for s in "AB" if (t := getattr(pair, s)) is not None and not torch.isfinite(t).all()]
 
 @patch
 def problems(
     self: LoraAdapter,
     model: nn.Module,        # the base model
     check_base: bool = True, # compare the base's name, too
+    check_finite: bool = True, # look at every weight
 ) -> list[str]:
     "List everything that keeps the adapter from running on a model; empty when it fits."
     modules, name = dict(model.named_modules()), getattr(getattr(model, "config", None), "_name_or_path", "")
     bad = [p for m, pair in self.pairs.items() for p in _pair_problems(m, pair, modules)]
+    if check_finite: bad += [p for m, pair in self.pairs.items() for p in _nan_problems(m, pair)]
     if check_base and self.base and name and base_name(self.base) != base_name(name):
         bad.append(f"it was made for base {self.base!r}, this model is {name!r} (check_base=False if they are the same)")
     return bad
@@ -523,10 +527,10 @@ class LoraBank:
         "All tensors of the bank, A before B."
         return [*self.A.values(), *self.B.values()]
 
-# %% ../nbs/00_lora.ipynb #3efcab42
+# %% ../nbs/00_lora.ipynb #e27c6882
 def _stack(parts, shape, dtype):
     "Stack (r_i, in) or (out, r_i) parts into zeros of `shape`; None is an empty part."
-    if all(p is not None and p.shape == shape[1:] for p in parts): return torch.stack([p.to(dtype) for p in parts])
+    if all(p is not None and p.shape == shape[1:] and p.dtype == parts[0].dtype for p in parts): return torch.stack(parts).to(dtype)
     out = torch.zeros(shape, dtype=dtype)
     for o, p in zip(out, parts):
         if p is not None: o[:p.shape[0], :p.shape[1]] = p
@@ -548,7 +552,8 @@ def from_adapters(
         ranks[m] = [p.rank if p else 0 for p in ps]
         (out, inp), N, r = next(p.shape for p in ps if p), len(ps), max(ranks[m])
         As[m] = _stack([p.A if p else None for p in ps], (N, r, inp), dtype)
-        Bs[m] = _stack([(p.B if p.scaling == 1 else p.B.to(dtype) * p.scaling) if p else None for p in ps], (N, out, r), dtype)
+        Bs[m] = _stack([p.B if p else None for p in ps], (N, out, r), dtype)
+        if any(p and p.scaling != 1 for p in ps): Bs[m] *= torch.tensor([p.scaling if p else 1.0 for p in ps], dtype=dtype)[:, None, None]
     return cls(As, Bs, [a.name for a in adapters], ranks, adapters[0].base)
 
 # %% ../nbs/00_lora.ipynb #3d631103
@@ -589,6 +594,12 @@ def requires_grad_(
     "Switch gradients of all tensors on or off, in place."
     for t in self.parameters(): t.requires_grad_(on)
     return self
+
+# %% ../nbs/00_lora.ipynb #9e5363f8
+@patch
+def finite(self: LoraBank) -> Tensor: # (N,) bool
+    "Tell which adapters are free of NaN and inf."
+    return torch.stack([torch.isfinite(t).flatten(1).all(1) for t in self.parameters()]).all(0)
 
 # %% ../nbs/00_lora.ipynb #7e942b33
 def target_paths(
