@@ -11,7 +11,8 @@ NOTE = '<!-- Written by `make export` from nbs/index.ipynb: edit that. -->\n'
 def text_of(
     output: dict, # one output of a code cell
 ) -> str: # its text, '' if it has none
-    "Return what an output says in plain text."
+    "Return what an output says in plain text; progress bars and warnings are no part of a page."
+    if output['output_type'] not in ('stream', 'execute_result') or output.get('name') == 'stderr': return ''
     t = output.get('text') or output.get('data', {}).get('text/plain') or ''
     return (t if isinstance(t, str) else ''.join(t)).rstrip()
 
