@@ -1,7 +1,8 @@
 "The wheel, installed where the repository isn't, is the whole library."
-import json, os, subprocess, sys, sysconfig, venv
+import ast, json, os, subprocess, sys, sysconfig, venv
 from configparser import ConfigParser
 from email import message_from_string
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -66,6 +67,25 @@ def test_metadata_is_that_of_settings(installed, settings):
     assert sorted(meta.get_all('Provides-Extra')) == sorted(extras) and {'vllm', 'encoders', 'dev'} <= {*extras}
     for x, want in extras.items(): assert plain(r for r in reqs if r.marker and r.marker.evaluate(dict(extra=x))) == plain(want), x
     assert meta.get_payload().strip() == (ROOT/'README.md').read_text(encoding='utf-8').strip()
+
+def imported(source):
+    "Packages that a module imports: those it can't be loaded without, and those it may ask for later."
+    tree = ast.parse(source)
+    names = lambda nodes: {a.name.split('.')[0] for n in nodes if isinstance(n, ast.Import) for a in n.names} | {n.module.split('.')[0] for n in nodes if isinstance(n, ast.ImportFrom) and not n.level}
+    return names(tree.body), names(ast.walk(tree))
+
+def test_requirements_are_complete(settings):
+    "What modules import at their top is a requirement; what functions import, a requirement or an extra."
+    name = lambda r: Requirement(r).name.lower().replace('_', '-')
+    hard = {name(r) for r in settings['requirements'].split()}
+    soft = hard | {name(r) for k, v in settings.items() if k.endswith('_requirements') for r in v.split()}
+    where = packages_distributions()
+    missing = []
+    for p in sorted((ROOT/'llgbm').glob('*.py')):
+        for found, have in zip(imported(p.read_text(encoding='utf-8')), (hard, soft)):
+            for n in sorted(found - {*sys.stdlib_module_names} - {'llgbm'}):
+                if not {d.lower().replace('_', '-') for d in where.get(n, [n])} & have: missing.append(f'{p.name}: {n}')
+    assert missing == []
 
 def test_lab_travels_along(installed):
     want = {p.relative_to('data/lab').as_posix(): (ROOT/p).read_bytes() for p in tracked() if p.is_relative_to('data/lab')}
