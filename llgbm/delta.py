@@ -8,12 +8,10 @@ __all__ = ['Source', 'body_of', 'decoder_layers', 'token_positions', 'read_hidde
            'load_checked', 'read_ahead', 'auto_batch_tokens', 'batches', 'batch_deltas', 'DeltaResult',
            'delta_settings', 'compute_deltas']
 
-# %% ../nbs/12_delta.ipynb #1376e9c9
+# %% ../nbs/12_delta.ipynb #1cb6b1b7
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -29,7 +27,7 @@ from tqdm.auto import tqdm
 from .config import DeltaConfig
 from .delta_cache import DeltaCache
 from .functional_lora import attach, fan_out, first_layer
-from .lora import AdapterError, LoraAdapter, LoraBank, find_adapters
+from .lora import WEIGHT_FILES, LoraAdapter, LoraBank, find_adapters
 from .models import base_fingerprint
 from .probes import ProbeTokens, create_generic_probes, tokenize_probes
 
@@ -168,7 +166,7 @@ def name_adapters(
     if not adapters: raise ValueError("no adapters to compute deltas of")
     return {n: a if isinstance(a, LoraAdapter) else Path(a) for n, a in adapters.items()}
 
-# %% ../nbs/12_delta.ipynb #2314cca1
+# %% ../nbs/12_delta.ipynb #fa190d14
 class Loaded(NamedTuple):
     "One adapter as it comes out of the reader."
     id: str                           # which
@@ -192,23 +190,27 @@ def load_checked(
         return Loaded(name, a, a.fingerprint() if hashed else "")
     except (OSError, ValueError) as e: return Loaded(name, None, problem=str(e))
 
+def _will_need(source):
+    "Ask the system to fetch an adapter's weights in the background, where it knows how."
+    if isinstance(source, LoraAdapter) or not hasattr(os, "posix_fadvise"): return
+    for f in (source / w for w in WEIGHT_FILES):
+        with suppress(OSError), open(f, "rb") as file: os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+
 def read_ahead(
     sources: Mapping[str, Source], # id → directory or value
     model: nn.Module,              # the base
     check_base: bool = True,       # compare the base's name, too
     hashed: bool = True,           # fingerprint them
-    window: int = 8,               # adapters that may wait in memory
+    window: int = 8,               # how many the system fetches ahead
 ) -> Iterator[Loaded]:             # in order
-    "Load adapters in the background, a bounded number ahead."
-    todo, waiting = iter(sources.items()), deque()
-    with ThreadPoolExecutor(2, "llgbm-reader") as pool:
-        submit = lambda k: waiting.extend(pool.submit(load_checked, n, s, model, check_base, hashed) for n, s in islice(todo, k))
-        submit(window)
-        while waiting:
-            yield waiting.popleft().result()
-            submit(1)
+    "Load adapters one by one while the system fetches the next ones."
+    ahead = iter(sources.values())
+    for s in islice(ahead, window): _will_need(s)
+    for name, source in sources.items():
+        yield load_checked(name, source, model, check_base, hashed)
+        for s in islice(ahead, 1): _will_need(s)
 
-# %% ../nbs/12_delta.ipynb #3e74a0ca
+# %% ../nbs/12_delta.ipynb #bbec1a8d
 def auto_batch_tokens(
     model: nn.Module, # the base
 ) -> int:             # tokens per forward
@@ -225,7 +227,7 @@ def _batch_size(adapter, tokens_each, max_tokens, max_bytes=2 << 30):
 
 def _kind(adapter):
     "Adapters of one kind run together: the same modules, ranks within a factor of two, so that little is padded."
-    return tuple(adapter.pairs), max(adapter.ranks.values()).bit_length()
+    return tuple(sorted(adapter.pairs)), max(adapter.ranks.values()).bit_length()
 
 def batches(
     loaded: Iterator[Loaded], # adapters that are whole

@@ -310,7 +310,7 @@ def scaling_of(
     r, alpha = rank_of(cfg, module), _pattern(cfg.get("alpha_pattern"), module, cfg["lora_alpha"])
     return alpha / (sqrt(r) if cfg.get("use_rslora") else r)
 
-# %% ../nbs/00_lora.ipynb #3f30e97e
+# %% ../nbs/00_lora.ipynb #ef7c7d48
 _KEY = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 
 _EMBEDDINGS = " (whole embeddings or heads are in the file: if they weren't trained, save again with PEFT's save_embedding_layers=False)"
@@ -320,7 +320,7 @@ def sort_tensors(
 ) -> tuple[dict[str, dict[str, Tensor]], list[str]]: # {module path: {'A': …, 'B': …}}, problems
     "Sort a PEFT state dict into A and B by module path."
     found, bad = {}, []
-    for k, t in tensors.items():
+    for k, t in sorted(tensors.items()):
         if m := _KEY.fullmatch(k): found.setdefault(m["module"], {})[m["side"]] = t
         else: bad.append(f"tensor {k!r} is not part of a plain LoRA" + _EMBEDDINGS * any(e in k for e in ("base_layer", "embed", "lm_head")))
     return found, bad
