@@ -24,8 +24,10 @@ demo: $(READY) ## embed the lab's adapters by behaviour and draw their atlas, in
 # Tests run in parallel processes: two torch processes with all threads each are slower than one.
 test: export OMP_NUM_THREADS := 1
 test: $(READY) ## run every notebook as a test, then tests/
-	$(BIN)/python tools/run_notebooks.py
-	$(BIN)/python -m pytest tests
+	@rc=0; \
+	$(BIN)/python tools/run_notebooks.py || rc=1; \
+	$(BIN)/python -m pytest tests || rc=1; \
+	exit $$rc
 
 bench: $(READY) ## run the benchmarks and keep their figures in nbs/benchmarks
 	$(BIN)/python tools/run_notebooks.py nbs/benchmarks --save
