@@ -62,7 +62,7 @@ class DeltaCache:
         stem = BASE if base else "base%5Factivation" if name == BASE else safe_filename(name)
         return self.dir / f"{stem}.npy"
 
-# %% ../nbs/11_delta_cache.ipynb #a605e5c1
+# %% ../nbs/11_delta_cache.ipynb #385095b8
 @patch
 def _read(self: DeltaCache, path, fingerprint=None):
     "Array and meta of a file, or None when it's missing, damaged, or made by something else."
@@ -93,7 +93,7 @@ def save_delta(
     "Write a delta, whole or not at all."
     delta = np.asarray(delta, dtype=np.float32)
     entry = dict(meta, fingerprint=fingerprint, key=self.key, dim=int(delta.size), norm=float(np.linalg.norm(delta)))
-    write_bytes(self._path(adapter_id), pack_array(delta, dict(entry, adapter_id=adapter_id)))
+    write_bytes(self._path(adapter_id), pack_array(delta, dict(entry, adapter_id=adapter_id)), sync=False)
     self._fresh[adapter_id] = dict(entry, file=self._path(adapter_id).name)
     if flush: self.flush()
 

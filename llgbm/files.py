@@ -45,10 +45,11 @@ def _sync(
     try: os.fsync(fd)
     finally: os.close(fd)
 
-# %% ../nbs/00_files.ipynb #4bccb350
+# %% ../nbs/00_files.ipynb #047cadd8
 @contextmanager
 def atomic_path(
     path: str | os.PathLike, # the file to make or replace; missing folders are made
+    sync: bool = True, # wait for the disk, so that even a power cut loses nothing; a kill never does
 ) -> Iterator[Path]: # a temporary path to write to
     "Yield a temporary path that becomes `path` when the block ends well, and vanishes when it doesn't."
     path = Path(os.path.realpath(path)) # write through a symlink, don't replace it
@@ -57,9 +58,9 @@ def atomic_path(
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield tmp
-            _sync(tmp)
+            if sync: _sync(tmp)
             os.replace(tmp, path)
-            _sync(path.parent)
+            if sync: _sync(path.parent)
         finally: tmp.unlink(missing_ok=True)
 
 # %% ../nbs/00_files.ipynb #004d14eb
@@ -118,13 +119,14 @@ def clear_leftovers(
     for p in old: shutil.rmtree(p) if p.is_dir() and not p.is_symlink() else p.unlink(missing_ok=True)
     return old
 
-# %% ../nbs/00_files.ipynb #0a734a16
+# %% ../nbs/00_files.ipynb #a8807beb
 def write_bytes(
     path: str | os.PathLike, # the file to make or replace
     data: bytes, # its whole content
+    sync: bool = True, # wait for the disk, see `atomic_path`
 ) -> Path: # the file written
     "Write `data` to `path` atomically."
-    with atomic_path(path) as tmp: tmp.write_bytes(data)
+    with atomic_path(path, sync) as tmp: tmp.write_bytes(data)
     return Path(path)
 
 def write_text(
