@@ -403,7 +403,7 @@ def greedy_answers(
             bar.update(len(batch))
     return {n: answers[n] for n in adapters}
 
-# %% ../nbs/13_atlas.ipynb #6d9a5df7
+# %% ../nbs/13_atlas.ipynb #d61e6505
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 
 def _tfidf(texts):
@@ -420,14 +420,14 @@ def _sentence_encoder(name):
 def text_encoder(
     encoder: str = "auto", # 'tfidf', the name or directory of a sentence encoder, or 'auto': the default one if it can be had, else TF-IDF
 ) -> tuple:                # function texts → (n, d), and its name
-    "Choose what turns texts into vectors. Raises `ImportError` or `OSError` saying what to do when a named encoder can't be had."
+    "Choose what turns texts into vectors. Raises `ImportError` or `FileNotFoundError` saying what to do when a named encoder can't be had."
     if encoder == "tfidf": return _tfidf, "TF-IDF"
     name = DEFAULT_ENCODER if encoder == "auto" else encoder
     try: return _sentence_encoder(name), Path(name).name
     except (ImportError, OSError) as e:
         if encoder == "auto": return _tfidf, "TF-IDF"
         advice = "install the extra: pip install 'llgbm[encoders]'" if isinstance(e, ImportError) else "check the name, or give a local directory"
-        raise type(e)(f"the sentence encoder {name} can't be had ({e}); {advice}, or use encoder='tfidf'") from e
+        raise (ImportError if isinstance(e, ImportError) else FileNotFoundError)(f"the sentence encoder {name} can't be had ({e}); {advice}, or use encoder='tfidf'") from e
 
 def embed_answers(
     answers: Mapping[str, Sequence[str]], # id → P answers
