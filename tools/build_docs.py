@@ -1,7 +1,7 @@
 """Process nbs/ into the pages of the site, check them, and render them where `quarto` is on the PATH.
 
 The first step is `nbdev-proc-nbs` without its attempt to install Quarto as root; the last is `nbdev-docs`."""
-import json, re, shutil, subprocess, sys, sysconfig
+import json, os, re, shutil, subprocess, sys, sysconfig
 from pathlib import Path
 
 import yaml
@@ -54,6 +54,7 @@ def site_problems(
     return bad
 
 def main():
+    os.environ['PYTHONWARNINGS'] = 'ignore::UserWarning:nbdev.processors'     # of imports beside other code: what matters is that the cell runs
     _build_modidx()
     try: site = proc_nbs(ROOT/'nbs', n_workers=1)
     except Exception as e: sys.exit(f'{e}\n(pages are made by running export cells and every cell with an import in it: such a cell may use nothing else)')
