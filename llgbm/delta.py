@@ -210,15 +210,16 @@ def read_ahead(
         yield load_checked(name, source, model, check_base, hashed)
         for s in islice(ahead, 1): _will_need(s)
 
-# %% ../nbs/12_delta.ipynb #bbec1a8d
+# %% ../nbs/12_delta.ipynb #728f47cb
 def auto_batch_tokens(
     model: nn.Module, # the base
 ) -> int:             # tokens per forward
     "Choose how many tokens go through a model at once."
-    if model.device.type != "cuda": return 4096
     c = model.config
-    per_token = (4 * getattr(c, "intermediate_size", 4 * c.hidden_size) + 16 * c.hidden_size) * 4      # bytes alive in one layer, generously
-    return int(min(max(0.4 * torch.cuda.mem_get_info(model.device)[0] / per_token, 1024), 131072))
+    wide = getattr(c, "intermediate_size", None) or 4 * c.hidden_size
+    if model.device.type != "cuda": return min(max((16 << 20) // (4 * wide), 512), 4096)
+    free, per_token = torch.cuda.mem_get_info(model.device)[0], (4 * wide + 16 * c.hidden_size) * 4          # bytes alive in one layer, generously
+    return int(min(max(0.4 * free / per_token, 1024), 131072))
 
 def _batch_size(adapter, tokens_each, max_tokens, max_bytes=2 << 30):
     "How many adapters like this one fit a batch."
