@@ -261,12 +261,12 @@ def batch_deltas(
     half = len(adapters) // 2
     return torch.cat([batch_deltas(model, part, probes, base, delta) for part in (adapters[:half], adapters[half:])])
 
-# %% ../nbs/12_delta.ipynb #c6aff5c6
-def _world():
+# %% ../nbs/12_delta.ipynb #2e3baac8
+def _world(model):
     "The accelerate state when several processes run, else None."
     if int(os.environ.get("WORLD_SIZE", 1)) == 1: return None
     from accelerate import PartialState
-    return PartialState()
+    return PartialState(cpu=model.device.type == "cpu")
 
 def _share(sources, world):
     return sources if world is None else dict(list(sources.items())[world.process_index::world.num_processes])
@@ -384,7 +384,7 @@ def _gather(result, world, cache, order):
     result.deltas = dict(sorted(result.deltas.items(), key=lambda kv: place[kv[0]]))
     return result
 
-# %% ../nbs/12_delta.ipynb #1554de22
+# %% ../nbs/12_delta.ipynb #84f4cdfa
 def compute_deltas(
     model: nn.Module,                     # the base, from `load_base`
     tokenizer,                            # its tokenizer
@@ -402,7 +402,7 @@ def compute_deltas(
 
     Under `accelerate launch` the processes share the work and meet in `cache_dir`.
     Source: Delta Activations (arXiv 2509.04442), eq. 1–2. Raises `ValueError` for settings that can't work, `OSError` when the cache can't be written."""
-    sources, world = name_adapters(adapters), _world()
+    sources, world = name_adapters(adapters), _world(model)
     if world is not None and cache_dir is None: raise ValueError("several processes need a cache_dir to meet in")
     tokens = tokenize_probes(tokenizer, list(probes) if probes is not None else create_generic_probes(), max_length)
     cache = DeltaCache(cache_dir, delta_settings(model, tokens, delta)) if cache_dir is not None else None
@@ -411,4 +411,5 @@ def compute_deltas(
         run = _Run(model, tokens, base, delta, cache, DeltaResult({}, base.numpy()), bar)
         todo = _not_cached(run, read_ahead(mine, model, check_base, hashed=cache is not None), force_recompute)
         for batch in batches(todo, tokens.input_ids.numel(), max_batch_tokens or auto_batch_tokens(model)): _run_batch(run, batch)
+    if cache: cache.flush()      # also when nothing ran: a killed run may have left the list behind
     return _gather(run.result, world, cache, sources)

@@ -97,15 +97,14 @@ def save_delta(
     self._fresh[adapter_id] = dict(entry, file=self._path(adapter_id).name)
     if flush: self.flush()
 
-# %% ../nbs/11_delta_cache.ipynb #f513f6bc
+# %% ../nbs/11_delta_cache.ipynb #dc6e1395
 @patch
-def _scan(self: DeltaCache):
-    "What the files themselves say, by adapter id."
+def _scan(self: DeltaCache, paths):
+    "What files themselves say, by adapter id."
     found = {}
-    for p in sorted(self.dir.glob("*.npy")):
-        if p.name == BASE + ".npy": continue
+    for p in sorted(paths):
         try: meta = unpack_array(p.read_bytes())[1]
-        except ValueError as e: log.warning("%s is left out of the manifest: %s", p, e); continue
+        except (OSError, ValueError) as e: log.warning("%s is left out of the manifest: %s", p, e); continue
         found[meta.pop("adapter_id", original_name(p.stem))] = dict(meta, file=p.name)
     return found
 
@@ -120,20 +119,20 @@ def _listed(self: DeltaCache):
 
 @patch(as_prop=True)
 def manifest(self: DeltaCache) -> dict: # {'adapters': {id: entry}, 'config': settings}
-    "What is in the folder; new caches have `{'adapters': {}, 'config': {}}`."
-    m = self._listed()
-    files = {p.name for p in self.dir.glob("*.npy")} - {BASE + ".npy"}
-    if m is None or {e.get("file") for e in m["adapters"].values()} != files: m = dict(adapters=self._scan(), config=(m or {}).get("config", {}))
-    return dict(m, config=self.settings or m["config"])
+    "What is in the folder: the list on disk, less what is gone, and what files say that it lacks. New caches have `{'adapters': {}, 'config': {}}`."
+    m, files = self._listed() or dict(adapters={}, config={}), {p.name: p for p in self.dir.glob("*.npy") if p.name != BASE + ".npy"}
+    known = {a: e for a, e in m["adapters"].items() if isinstance(e, dict) and e.get("file") in files}
+    lacking = set(files) - {e["file"] for e in known.values()}
+    return dict(adapters=dict(sorted((known | self._scan(files[f] for f in lacking)).items())), config=self.settings or m["config"])
 
 @patch
 def flush(self: DeltaCache) -> None:
-    "Merge what this process wrote into the manifest on disk."
+    "Bring the manifest on disk up to date; touches nothing when it is."
+    if not self._fresh and self._listed() == self.manifest: return
     self.dir.mkdir(parents=True, exist_ok=True)
     with FileLock(self.dir / ".lock"):
-        m = self._listed() or dict(adapters=self._scan(), config={})
-        m["adapters"].update(self._fresh)
-        write_json(self.dir / MANIFEST, dict(adapters=dict(sorted(m["adapters"].items())), config=self.settings or m["config"]))
+        m = self.manifest
+        write_json(self.dir / MANIFEST, dict(m, adapters=dict(sorted((m["adapters"] | self._fresh).items()))))
     self._fresh = {}
 
 # %% ../nbs/11_delta_cache.ipynb #b669556a
