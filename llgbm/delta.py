@@ -384,7 +384,7 @@ def _gather(result, world, cache, order):
     result.deltas = dict(sorted(result.deltas.items(), key=lambda kv: place[kv[0]]))
     return result
 
-# %% ../nbs/12_delta.ipynb #84f4cdfa
+# %% ../nbs/12_delta.ipynb #95488bba
 def compute_deltas(
     model: nn.Module,                     # the base, from `load_base`
     tokenizer,                            # its tokenizer
@@ -407,7 +407,7 @@ def compute_deltas(
     tokens = tokenize_probes(tokenizer, list(probes) if probes is not None else create_generic_probes(), max_length)
     cache = DeltaCache(cache_dir, delta_settings(model, tokens, delta)) if cache_dir is not None else None
     base, mine = _base(model, tokens, delta, cache), _share(sources, world)
-    with tqdm(total=len(mine), desc="deltas", unit="adapter", disable=not progress) as bar:
+    with tqdm(total=len(mine), desc="deltas", unit="adapter", disable=not progress or (world is not None and not world.is_main_process)) as bar:
         run = _Run(model, tokens, base, delta, cache, DeltaResult({}, base.numpy()), bar)
         todo = _not_cached(run, read_ahead(mine, model, check_base, hashed=cache is not None), force_recompute)
         for batch in batches(todo, tokens.input_ids.numel(), max_batch_tokens or auto_batch_tokens(model)): _run_batch(run, batch)
