@@ -15,10 +15,17 @@ from . import jobs
 from .config import DeltaConfig, Domain, ModelConfig, ProbeConfig
 from .delta import DeltaResult
 
-# %% ../nbs/90_cli.ipynb #f1cbf62b
+# %% ../nbs/90_cli.ipynb #3a55cc08
+class _Help(argparse.HelpFormatter):
+    "Help that tells defaults where there are any, in wide lines."
+    def __init__(self, prog): super().__init__(prog, max_help_position=34, width=110)
+    def _get_help_string(self, action):
+        shown = action.help and action.option_strings and action.default not in (None, False, argparse.SUPPRESS)
+        return action.help + (" (default: %(default)s)" if shown else "") if action.help else action.help
+
 class _Parser(argparse.ArgumentParser):
     "A parser that takes `--a-b` for `--a_b`, and no abbreviations."
-    def __init__(self, *a, **kw): super().__init__(*a, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kw)
+    def __init__(self, *a, **kw): super().__init__(*a, allow_abbrev=False, formatter_class=_Help, **kw)
     def parse_known_args(self, args=None, namespace=None):
         args = [_underscored(a) for a in (sys.argv[1:] if args is None else args)]
         return super().parse_known_args(args, namespace)
@@ -91,7 +98,7 @@ def _lab_teachers(a):
     print(jobs.lab_teachers(a.output_dir))
     return 0
 
-# %% ../nbs/90_cli.ipynb #6ec652bb
+# %% ../nbs/90_cli.ipynb #48f32913
 def _command(sub, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
     p = sub.add_parser(name, help=text.split(".")[0], description=text)
     p.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -118,7 +125,7 @@ def make_parser() -> argparse.ArgumentParser:
     _base_options(p, "lab")
     _lab_parsers(sub)
     p = _command(sub, "compute-deltas", _compute_deltas, "Compute the deltas of all PEFT adapters below a folder. Valid ones are taken from the cache; a broken adapter is listed and stops nothing. "
-                 "Under `accelerate launch` several processes share the work.")
+                 "Several processes (torchrun, accelerate launch) share the work.")
     p.add_argument("--checkpoint_dir", required=True, help="folder searched for PEFT adapter directories")
     p.add_argument("--output_dir", required=True, help="the cache: manifest.json, base_activation.npy and an .npy for each adapter")
     p.add_argument("--force_recompute", action="store_true", help="don't look into the cache")
@@ -150,3 +157,6 @@ def main(
         if args.debug: traceback.print_exc()
         print(f"llgbm: {e}", file=sys.stderr)
         return 1
+
+# %% ../nbs/90_cli.ipynb #4cb7799f
+if __name__ == "__main__": sys.exit(main())

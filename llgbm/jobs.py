@@ -7,8 +7,8 @@ __all__ = ['DEMO_PROBES', 'open_base', 'deltas_job', 'read_labels', 'write_table
            'verify', 'lab_build', 'lab_teachers', 'DemoReport', 'timed', 'lab_questions', 'pool_accuracy',
            'demo_deltas', 'demo']
 
-# %% ../nbs/80_jobs.ipynb #0ed23698
-import importlib, shutil, sys, tempfile, time
+# %% ../nbs/80_jobs.ipynb #5768ed47
+import importlib, pkgutil, shutil, sys, tempfile, time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+import llgbm
 from . import lab
 from .atlas import Embedding, compare, cosine_similarity, embed_baselines, labels_from_paths, nearest_table, write_atlas_page
 from .config import DeltaConfig, ModelConfig, ProbeConfig
@@ -92,7 +93,7 @@ def visualize_deltas(
     page = write_atlas_page(Path(output_dir) / "atlas.html", e, kinds, title, {**facts, "probes": len(config.get("probes", []))})
     return dict(atlas=page, **write_tables(Path(output_dir), e))
 
-# %% ../nbs/80_jobs.ipynb #27509d85
+# %% ../nbs/80_jobs.ipynb #108c5c1c
 class Check(NamedTuple):
     "One thing that was tried."
     name: str   # what
@@ -111,9 +112,8 @@ def check(
 _PACKAGES = "torch transformers peft accelerate safetensors numpy pandas scikit-learn plotly ipywidgets".split()
 
 def _imports():
-    from llgbm import _modidx
-    names = sorted(n for n in _modidx.d["syms"])
-    for n in names: importlib.import_module(n)
+    names = [m.name for m in pkgutil.iter_modules(llgbm.__path__)]
+    for n in names: importlib.import_module(f"llgbm.{n}")
     return f"{len(names)} modules"
 
 def _round_trip(base):
