@@ -158,7 +158,7 @@ def lab_teachers(
     "Train the lab's pool of teachers; what is already there is kept."
     return f"{len(lab.train_teachers(open_base('lab'), output_dir, **kw))} adapters in {output_dir}"
 
-# %% ../nbs/80_jobs.ipynb #65745e55
+# %% ../nbs/80_jobs.ipynb #1e119cbc
 @dataclass
 class DemoReport:
     "What a demonstration found, and where it put it."
@@ -170,9 +170,9 @@ class DemoReport:
 
     def __str__(self) -> str:
         show = lambda df: df.to_string(index=False, float_format=lambda v: f"{v:.3f}")
-        scores = self.table.rename(columns=lambda c: c.replace("silhouette", "sil."))
+        scores = self.table[["method", *(c for c in self.table if c.endswith((" silhouette", " 1-NN")))]].rename(columns=lambda c: c.replace(" silhouette", ""))
         return "\n".join(["", "Exact match on unseen prompts", show(self.accuracy), "",
-            "Which embedding tells what an adapter was trained for? (silhouette, what shuffled labels reach, nearest neighbour of the same label, chance)", show(scores), "",
+            "Which embedding tells what an adapter was trained for? Silhouette, and share of nearest neighbours, by label (comparison.csv has what chance gives)", show(scores), "",
             "Seconds: " + ", ".join(f"{k} {v:.0f}" for k, v in self.seconds.items()), *(f"failed: {a}: {why}" for a, why in self.failed.items()), "", *(f"{k:12} {v}" for k, v in self.paths.items())])
 
 @contextmanager
@@ -205,7 +205,7 @@ def pool_accuracy(
     by = got.groupby("domain").exact_match.agg(["count", "mean", "min"]).reset_index()
     return by.assign(base=by.domain.map(alone))[["domain", "count", "base", "mean", "min"]].set_axis(["domain", "teachers", "base", "teachers' mean", "worst teacher"], axis=1)
 
-# %% ../nbs/80_jobs.ipynb #13128e5c
+# %% ../nbs/80_jobs.ipynb #c4000037
 DEMO_PROBES = {"generic probes": create_generic_probes, "domain probes": lambda: [p for d in lab.DOMAINS for p in create_domain_probes(d)], "lab questions": lab_questions}
 
 def demo_deltas(
@@ -216,6 +216,11 @@ def demo_deltas(
 ) -> dict[str, DeltaResult]:              # name of the probes → deltas
     "Compute deltas of a pool on three sets of probes."
     return {name: compute_deltas(*base, adapters, probes(), out / name.replace(" ", "_"), progress=progress) for name, probes in DEMO_PROBES.items()}
+
+def _demo_labels(names):
+    "Behaviour, domain, and both together: the task."
+    labels = labels_from_paths(names)
+    return dict(behaviour=labels["behaviour"], domain=labels["domain"], task=[f"{d}/{b}" for d, b in zip(labels["domain"], labels["behaviour"])])
 
 def _write_demo(out, embeddings, labels, accuracy, facts):
     "Page, tables and figures' numbers; returns their paths and the comparison."
@@ -241,6 +246,6 @@ def demo(
     with timed(seconds, "deltas"): deltas = demo_deltas(base, adapters, out / "deltas", progress)
     with timed(seconds, "baselines"): simpler = embed_baselines(*base, adapters, lab_questions(), progress=progress)
     embeddings = [*(Embedding.from_deltas(r, method=f"deltas, {name}") for name, r in deltas.items()), *simpler.values()]
-    with timed(seconds, "atlas"): table, paths = _write_demo(out, embeddings, labels_from_paths(embeddings[0].names), accuracy, dict(base=lab.BASE_NAME))
+    with timed(seconds, "atlas"): table, paths = _write_demo(out, embeddings, _demo_labels(embeddings[0].names), accuracy, dict(base=lab.BASE_NAME))
     failed = {a: why for r in deltas.values() for a, why in r.failed.items()}
     return DemoReport(accuracy, table, {"adapters": out / "teacher_checkpoints", "deltas": out / "deltas", **paths}, seconds, failed)
