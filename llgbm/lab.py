@@ -9,13 +9,12 @@ __all__ = ['OPENERS', 'NAMES', 'ITEMS', 'PLACES', 'MONTHS', 'KINDS', 'OPPOSITES'
            'TRAIN_TASKS', 'MIXTURES', 'FAVOURITES', 'BASE_NAME', 'TARGETS', 'ODD', 'Question', 'kind', 'draw',
            'split_of', 'questions', 'count_questions', 'word_answer', 'write_prompt', 'Task', 'LabRecipe',
            'mixed_answer', 'train_tokenizer', 'new_base', 'AnswerBatch', 'encode_answers', 'collate_answers',
-           'answer_losses', 'length_batches', 'speed_up_training', 'train_base', 'content_accuracy', 'lab_dir',
-           'lab_base_dir', 'load_lab', 'build_base', 'file_hashes', 'base_differences', 'check_base', 'TeacherSpec',
-           'teacher_specs', 'oracle_specs', 'fresh_bank', 'scaled', 'joint_batches', 'adapter_losses', 'clip_each_',
-           'train_bank', 'save_teacher', 'train_teachers', 'train_oracles', 'answer_greedily', 'exact_match',
-           'exact_match_figure']
+           'answer_losses', 'length_batches', 'train_base', 'content_accuracy', 'lab_dir', 'lab_base_dir', 'load_lab',
+           'build_base', 'file_hashes', 'base_differences', 'check_base', 'TeacherSpec', 'teacher_specs',
+           'oracle_specs', 'fresh_bank', 'scaled', 'joint_batches', 'adapter_losses', 'clip_each_', 'train_bank',
+           'save_teacher', 'train_teachers', 'train_oracles', 'answer_greedily', 'exact_match', 'exact_match_figure']
 
-# %% ../nbs/05_lab.ipynb #95035824
+# %% ../nbs/05_lab.ipynb #722b4880
 import math, random, time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -41,7 +40,7 @@ from . import lora
 from .files import atomic_dir, hash_json, read_json, write_json
 from .functional_lora import attach
 from .lora import CONFIG_FILE, LoraAdapter, LoraBank, LoraPair
-from .models import Base, keep_freed_memory, load_base, model_fingerprint
+from .models import Base, keep_freed_memory, load_base, model_fingerprint, speed_up_linears
 
 # %% ../nbs/05_lab.ipynb #fddfdebf
 @dataclass(frozen=True)
@@ -584,35 +583,6 @@ def length_batches(
         r.shuffle(order)
         for i in order: yield xs[i * size:(i + 1) * size]
 
-# %% ../nbs/05_lab.ipynb #6fe3befc
-_linear_op = getattr(getattr(torch.ops, "mkldnn", None), "_linear_pointwise", None)
-def _onednn(x, w, b=None): return _linear_op(x, w, b, "none", [], "")
-
-class _LinearFunction(torch.autograd.Function):
-    "A linear map by oneDNN, with all its gradients."
-    @staticmethod
-    def forward(ctx, x, w, b):
-        ctx.save_for_backward(x, w)
-        return _onednn(x, w, b)
-
-    @staticmethod
-    def backward(ctx, grad):
-        x, w = (t.flatten(0, -2) for t in ctx.saved_tensors)
-        g = grad.flatten(0, -2)                                     # (n·T, out)
-        return _onednn(g, w.t()).view(ctx.saved_tensors[0].shape), _onednn(g.t(), x.t()), g.sum(0) if ctx.needs_input_grad[2] else None
-
-class _TrainedLinear(nn.Linear):
-    def forward(self, x): return _LinearFunction.apply(x, self.weight, self.bias)
-
-def speed_up_training(
-    model: nn.Module, # a float32 model on the CPU
-) -> nn.Module:       # itself
-    "Let plain linear layers train through oneDNN, where PyTorch has it."
-    if _linear_op is None or not torch.backends.mkldnn.is_available(): return model
-    for m in model.modules():
-        if type(m) is nn.Linear: m.__class__ = _TrainedLinear
-    return model
-
 # %% ../nbs/05_lab.ipynb #380ad8ae
 def _optimizers(model, recipe):
     "Muon for the matrices of the layers, AdamW for everything else."
@@ -625,7 +595,7 @@ def _schedule(step, recipe):
     "Factor on the learning rate: linear warm-up, constant, linear fall."
     return min(1.0, (step + 1) / recipe.warmup, (1 - step / recipe.steps) / recipe.decay)
 
-# %% ../nbs/05_lab.ipynb #3d0d057d
+# %% ../nbs/05_lab.ipynb #377a2612
 def _base_batches(tok, recipe):
     r = random.Random(recipe.seed)
     qs = questions(None, "train", r)
@@ -642,7 +612,7 @@ def train_base(
 ) -> Qwen2ForCausalLM:
     "Train a base by its recipe."
     keep_freed_memory()
-    model = speed_up_training(new_base(recipe, tok)).train()
+    model = speed_up_linears(new_base(recipe, tok)).train()
     opts = _optimizers(model, recipe)
     scheds = [torch.optim.lr_scheduler.LambdaLR(o, partial(_schedule, recipe=recipe)) for o in opts]
     for batch in (bar := tqdm(islice(_base_batches(tok, recipe), recipe.steps), "base", recipe.steps, disable=not progress, mininterval=1)):
@@ -782,9 +752,9 @@ class TeacherSpec:
         "Factor on `B @ A`."
         return self.alpha / (math.sqrt(self.rank) if self.rslora else self.rank)
 
-# %% ../nbs/05_lab.ipynb #725df38d
+# %% ../nbs/05_lab.ipynb #054496a0
 ODD = (dict(), dict(rank=2, alpha=4.0), dict(rank=8, alpha=16.0), dict(targets="attention", alpha=16.0), dict(targets="mlp"),
-       dict(rank=8, rslora=True), dict(alpha=16.0), dict(layers=(2, 3), alpha=16.0))    # of second teachers
+       dict(rank=8, alpha=4.0, rslora=True), dict(alpha=16.0), dict(layers=(2, 3), alpha=16.0))    # of second teachers
 
 def teacher_specs() -> list[TeacherSpec]: # the whole pool
     "List the lab's pool of teachers."
