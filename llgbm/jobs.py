@@ -7,7 +7,7 @@ __all__ = ['DEMO_PROBES', 'open_base', 'deltas_job', 'read_labels', 'write_table
            'verify', 'lab_build', 'lab_teachers', 'DemoReport', 'timed', 'lab_questions', 'pool_accuracy',
            'demo_deltas', 'demo']
 
-# %% ../nbs/80_jobs.ipynb #5768ed47
+# %% ../nbs/80_jobs.ipynb #4d861135
 import importlib, pkgutil, shutil, sys, tempfile, time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ from .delta import DeltaResult, compute_adapter_delta, compute_deltas
 from .delta_cache import DeltaCache
 from .files import write_text
 from .lora import LoraAdapter, LoraBank
-from .models import Base, load_base
+from .models import Base, load_base, one_thread
 from .probes import create_domain_probes, create_generic_probes, get_probes
 
 # %% ../nbs/80_jobs.ipynb #e0650046
@@ -142,7 +142,7 @@ def verify(
         if name == "base" and not checks[-1].ok: break
     return checks
 
-# %% ../nbs/80_jobs.ipynb #bac01c8b
+# %% ../nbs/80_jobs.ipynb #a66137af
 def lab_build(
     output_dir: str | Path = "outputs/lab", # the base's directory is made in it; the shipped one stays as it is
     threads: int | None = None,             # CPU threads; None takes the recipe's number
@@ -151,6 +151,7 @@ def lab_build(
     made = lab.build_base(Path(output_dir) / lab.BASE_NAME, threads=threads)
     return f"{made}\n{lab.check_base(made)}"
 
+@one_thread()
 def lab_teachers(
     output_dir: str | Path = "data/teacher_checkpoints", # where PEFT directories go
     **kw,                                                # as `lab.train_teachers`
@@ -205,7 +206,7 @@ def pool_accuracy(
     by = got.groupby("domain").exact_match.agg(["count", "mean", "min"]).reset_index()
     return by.assign(base=by.domain.map(alone))[["domain", "count", "base", "mean", "min"]].set_axis(["domain", "teachers", "base", "teachers' mean", "worst teacher"], axis=1)
 
-# %% ../nbs/80_jobs.ipynb #c4000037
+# %% ../nbs/80_jobs.ipynb #bc3db329
 DEMO_PROBES = {"generic probes": create_generic_probes, "domain probes": lambda: [p for d in lab.DOMAINS for p in create_domain_probes(d)], "lab questions": lab_questions}
 
 def demo_deltas(
@@ -229,6 +230,7 @@ def _write_demo(out, embeddings, labels, accuracy, facts):
     page = write_atlas_page(out / "atlas.html", embeddings, labels, "The lab's adapters by what they do", facts)
     return table, dict(atlas=page, comparison=out / "comparison.csv", accuracy=out / "accuracy.csv", **write_tables(out, embeddings[0]))
 
+@one_thread()
 def demo(
     output_dir: str | Path = "outputs/demo",              # where everything goes
     force: bool = False,                                  # start from nothing

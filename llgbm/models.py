@@ -4,10 +4,12 @@
 
 # %% auto #0
 __all__ = ['pick_device', 'pick_dtype', 'Base', 'load_tokenizer', 'keep_freed_memory', 'OneDNNLinear', 'speed_up_linears',
-           'load_base', 'model_fingerprint', 'base_fingerprint']
+           'load_base', 'one_thread', 'model_fingerprint', 'base_fingerprint']
 
-# %% ../nbs/02_models.ipynb #e2397a8f
+# %% ../nbs/02_models.ipynb #548ad7f9
 import ctypes, os, sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -132,6 +134,15 @@ def load_base(
         raise ValueError(f"{name_or_dir}: the tokenizer has ids up to {top}, the model only {n} embeddings")
     if device.type == "cpu": keep_freed_memory(); speed_up_linears(model)
     return Base(model.to(device).eval().requires_grad_(False), tok)
+
+# %% ../nbs/02_models.ipynb #823ddd6b
+@contextmanager
+def one_thread() -> Iterator[None]:
+    "Let PyTorch use a single CPU thread for the time of a block."
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try: yield
+    finally: torch.set_num_threads(before)
 
 # %% ../nbs/02_models.ipynb #15cb4dee
 _VOLATILE = {"_name_or_path", "transformers_version", "architectures", "use_cache", "dtype", "torch_dtype", "output_hidden_states", "_attn_implementation"}
