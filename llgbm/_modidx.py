@@ -473,7 +473,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'llgbm.probes.create_generic_probes': ('probes.html#create_generic_probes', 'llgbm/probes.py'),
                               'llgbm.probes.get_probes': ('probes.html#get_probes', 'llgbm/probes.py'),
                               'llgbm.probes.load_probes': ('probes.html#load_probes', 'llgbm/probes.py'),
-                              'llgbm.probes.probe_hash': ('probes.html#probe_hash', 'llgbm/probes.py'),
                               'llgbm.probes.tokenize_probes': ('probes.html#tokenize_probes', 'llgbm/probes.py')},
             'llgbm.reproducibility': { 'llgbm.reproducibility.Difference': ('reproducibility.html#difference', 'llgbm/reproducibility.py'),
                                        'llgbm.reproducibility.ExperimentLogger': ( 'reproducibility.html#experimentlogger',

@@ -4,17 +4,16 @@
 
 # %% auto #0
 __all__ = ['create_generic_probes', 'create_domain_probes', 'create_diverse_probes', 'load_probes', 'get_probes', 'ProbeTokens',
-           'tokenize_probes', 'probe_hash']
+           'tokenize_probes']
 
-# %% ../nbs/10_probes.ipynb #c923c134
+# %% ../nbs/10_probes.ipynb #9ba296f1
 import os, re
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from .config import Domain, ProbeConfig
-from .files import hash_json
 
 # %% ../nbs/10_probes.ipynb #4f3edd60
 _OPENINGS = (
@@ -181,12 +180,3 @@ def tokenize_probes(
     pad = tokenizer.pad_token_id or 0
     rows = [i + [pad] * (max(lengths) - len(i)) for i in ids] # (P, T)
     return ProbeTokens(torch.tensor(rows), torch.tensor(lengths))
-
-# %% ../nbs/10_probes.ipynb #6c89c02d
-def probe_hash(
-    probes: list[str], # texts in order
-    max_length: int = 256, # tokens
-    **settings: Any, # what else the measurement depends on, such as layer, token, aggregation
-) -> str: # 64 hex digits
-    "Hash a probe set with the settings under which it is read."
-    return hash_json(dict(settings, probes=list(probes), max_length=max_length))
