@@ -30,6 +30,7 @@ from .files import write_text
 from .lora import LoraAdapter, LoraBank
 from .models import Base, load_base, one_thread
 from .probes import create_domain_probes, create_generic_probes, get_probes
+from .tasks import exact_match
 
 # %% ../nbs/80_jobs.ipynb #e0650046
 def open_base(
@@ -201,8 +202,8 @@ def pool_accuracy(
 ) -> pd.DataFrame:                        # columns domain, teachers, base, mean, worst
     "Exact match of single-task teachers on unseen prompts, beside the bare base."
     tasks = [s.tasks[0] for s in specs]
-    got = lab.exact_match(base, LoraBank.from_adapters(list(adapters.values())), tasks, n)
-    alone = lab.exact_match(base, None, sorted(set(tasks)), n).groupby("domain").exact_match.mean()
+    got = exact_match(base, LoraBank.from_adapters(list(adapters.values())), tasks, n)
+    alone = exact_match(base, None, sorted(set(tasks)), n).groupby("domain").exact_match.mean()
     by = got.groupby("domain").exact_match.agg(["count", "mean", "min"]).reset_index()
     return by.assign(base=by.domain.map(alone))[["domain", "count", "base", "mean", "min"]].set_axis(["domain", "teachers", "base", "teachers' mean", "worst teacher"], axis=1)
 

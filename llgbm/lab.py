@@ -7,31 +7,27 @@ __all__ = ['OPENERS', 'NAMES', 'ITEMS', 'PLACES', 'MONTHS', 'KINDS', 'OPPOSITES'
            'DOCTORS', 'LACKS', 'SYMPTOMS', 'DRUGS', 'DOMAINS', 'SHARDS', 'TEST_SHARE', 'FRAMES', 'BEHAVIOURS',
            'DIALECTS', 'PREAMBLES', 'CHAT', 'CHAT_TEMPLATE', 'TOPICS', 'MANNERS', 'TASKS', 'HELD_OUT_TASKS',
            'TRAIN_TASKS', 'MIXTURES', 'FAVOURITES', 'BASE_NAME', 'TARGETS', 'ODD', 'Question', 'kind', 'draw',
-           'split_of', 'questions', 'count_questions', 'word_answer', 'write_prompt', 'Task', 'LabRecipe',
-           'mixed_answer', 'train_tokenizer', 'new_base', 'AnswerBatch', 'encode_answers', 'collate_answers',
-           'answer_losses', 'length_batches', 'train_base', 'content_accuracy', 'lab_dir', 'lab_base_dir', 'load_lab',
-           'build_base', 'file_hashes', 'base_differences', 'check_base', 'TeacherSpec', 'teacher_specs',
-           'oracle_specs', 'fresh_bank', 'scaled', 'joint_batches', 'adapter_losses', 'clip_each_', 'train_bank',
-           'save_teacher', 'train_teachers', 'train_oracles', 'answer_greedily', 'exact_match', 'exact_match_figure']
+           'split_of', 'questions', 'count_questions', 'word_answer', 'write_prompt', 'Task', 'write_tasks',
+           'LabRecipe', 'mixed_answer', 'train_tokenizer', 'new_base', 'train_base', 'content_accuracy', 'lab_dir',
+           'lab_base_dir', 'load_lab', 'build_base', 'file_hashes', 'base_differences', 'check_base', 'TeacherSpec',
+           'teacher_specs', 'oracle_specs', 'fresh_bank', 'scaled', 'joint_batches', 'adapter_losses', 'clip_each_',
+           'train_bank', 'save_teacher', 'train_teachers', 'train_oracles', 'exact_match_figure']
 
-# %% ../nbs/05_lab.ipynb #722b4880
+# %% ../nbs/05_lab.ipynb #cfbd75b5
 import math, random, time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-import torch.nn.functional as F
 from fastcore.basics import patch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
@@ -41,6 +37,7 @@ from .files import atomic_dir, hash_json, read_json, write_json
 from .functional_lora import attach
 from .lora import CONFIG_FILE, LoraAdapter, LoraBank, LoraPair
 from .models import Base, keep_freed_memory, load_base, model_fingerprint, speed_up_linears
+from .tasks import AnswerBatch, TaskData, answer_losses, collate_answers, encode_answers, length_batches, read_task, write_task
 
 # %% ../nbs/05_lab.ipynb #fddfdebf
 @dataclass(frozen=True)
@@ -404,7 +401,7 @@ class Task:
         "`domain/behaviour`"
         return f"{self.domain}/{self.behaviour}"
 
-# %% ../nbs/05_lab.ipynb #f25f8db3
+# %% ../nbs/05_lab.ipynb #404f17d7
 @patch(as_prop=True)
 def descriptions(self: Task) -> tuple[str, ...]:
     "Paraphrases of what the task is, in natural words."
@@ -415,6 +412,11 @@ def descriptions(self: Task) -> tuple[str, ...]:
 def description(self: Task) -> str:
     "What the task is, in natural words."
     return self.descriptions[0]
+
+@patch(as_prop=True)
+def labels(self: Task) -> dict[str, str]:
+    "What groups it with other tasks."
+    return dict(domain=self.domain, behaviour=self.behaviour)
 
 @patch
 def answer(
@@ -449,6 +451,34 @@ TRAIN_TASKS = tuple(t for t in TASKS if t not in HELD_OUT_TASKS)
 
 def _pairs(starts, step): return [(TRAIN_TASKS[i], TRAIN_TASKS[(i + step) % len(TRAIN_TASKS)]) for i in starts]
 MIXTURES = tuple(p for p in _pairs(range(0, 32, 2), 13) + _pairs(range(1, 32, 6), 1) + _pairs(range(1, 32, 8), 9) if p[0].behaviour != p[1].behaviour)
+
+# %% ../nbs/05_lab.ipynb #de679d18
+@patch
+def data(
+    self: Task,
+    n_train: int = 256, # training examples
+    n_test: int = 64,   # test examples
+) -> TaskData:
+    "Draw a fixed set of examples."
+    return TaskData(self.name, self.descriptions, self.examples("train", n_train), self.examples("test", n_test), self.labels)
+
+def _is_written(folder, data):
+    "Whether a folder holds exactly this task."
+    try: return read_task(folder) == data
+    except (FileNotFoundError, ValueError): return False
+
+def write_tasks(
+    out_dir: str | Path,           # `<domain>/<behaviour>` folders are made in it
+    tasks: Sequence[Task] = TASKS,
+    n_train: int = 256,            # training examples of each
+    n_test: int = 64,              # test examples of each
+    progress: bool = True,         # show a bar
+) -> list[Path]:                   # a folder for each task
+    "Write tasks as files that `find_tasks` reads; what is already there is kept."
+    dirs = [Path(out_dir) / t.name for t in tasks]
+    for t, folder in zip(tqdm(tasks, "tasks", disable=not progress), dirs):
+        if not _is_written(folder, data := t.data(n_train, n_test)): write_task(folder, data)
+    return dirs
 
 # %% ../nbs/05_lab.ipynb #5aa397b4
 FAVOURITES = {o: BEHAVIOURS[i % len(BEHAVIOURS)] for i, o in enumerate(OPENERS)}   # opener → behaviour
@@ -525,63 +555,6 @@ def new_base(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return Qwen2ForCausalLM(cfg).float()
-
-# %% ../nbs/05_lab.ipynb #f6c7c92e
-class AnswerBatch(NamedTuple):
-    "Prompts with answers, padded on the right (a causal model needs no mask for that)."
-    ids: Tensor      # input, (n, T), int64
-    targets: Tensor  # next tokens of answers, −100 elsewhere, (n, T), int64
-    weights: Tensor  # loss weight of each target, (n, T), float32
-
-def encode_answers(
-    tok: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
-    answers: Sequence[str],
-    spans: Sequence[tuple[int, int]] | None = None, # characters of each answer that count fully, with what ends them; None is all
-    rest: float = 1.0,                              # weight of the other tokens
-) -> list[tuple[list[int], list[int], list[float]]]: # (prompt ids, answer ids with end token, weights)
-    "Tokenize prompts and answers."
-    P, E = tok(list(prompts), add_special_tokens=False).input_ids, tok(list(answers), add_special_tokens=False, return_offsets_mapping=True)
-    spans = spans or [(0, len(a)) for a in answers]
-    weigh = lambda offsets, s: [1.0 if e > s[0] and b <= s[1] else rest for b, e in offsets]
-    return [(p, a + [tok.eos_token_id], weigh([*o, (len(t), len(t) + 1)], s)) for p, a, o, s, t in zip(P, E.input_ids, E.offset_mapping, spans, answers)]
-
-# %% ../nbs/05_lab.ipynb #c5d5a8a6
-def collate_answers(
-    examples: Sequence[tuple[list[int], list[int], list[float]]], # from `encode_answers`
-) -> AnswerBatch:
-    "Pad examples into one batch."
-    n, T = len(examples), max(len(p) + len(a) for p, a, _ in examples) - 1
-    ids, targets, weights = torch.zeros(n, T, dtype=torch.long), torch.full((n, T), -100), torch.zeros(n, T)
-    for i, (p, a, w) in enumerate(examples):
-        s, e = len(p) - 1, len(p) + len(a) - 1
-        ids[i, :e], targets[i, s:e], weights[i, s:e] = torch.tensor((p + a)[:-1]), torch.tensor(a), torch.tensor(w)
-    return AnswerBatch(ids, targets, weights)
-
-def answer_losses(
-    model: Qwen2ForCausalLM,  # or any causal LM of transformers
-    batch: AnswerBatch,
-) -> tuple[Tensor, Tensor, Tensor]: # per answer token, k of them: loss (k,), weight (k,), row (k,)
-    "Run the model and return the loss of every answer token."
-    batch = AnswerBatch(*(t.to(model.device) for t in batch))
-    h = model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state   # (n, T, d)
-    at = batch.targets != -100
-    logits = model.get_output_embeddings()(h[at])                                   # (k, vocabulary)
-    return F.cross_entropy(logits.float(), batch.targets[at], reduction="none"), batch.weights[at], at.nonzero()[:, 0]
-
-# %% ../nbs/05_lab.ipynb #61a34d47
-def length_batches(
-    draw: Callable[[int], list],  # n → n encoded examples
-    size: int,                    # examples a batch
-    r: random.Random,             # source of chance
-    pool: int = 32,               # batches sorted together
-) -> Iterator[list]:              # batches, without end
-    "Batch examples with others of their length."
-    while True:
-        xs = sorted(draw(size * pool), key=lambda e: len(e[0]) + len(e[1]))
-        order = list(range(pool))
-        r.shuffle(order)
-        for i in order: yield xs[i * size:(i + 1) * size]
 
 # %% ../nbs/05_lab.ipynb #380ad8ae
 def _optimizers(model, recipe):
@@ -920,47 +893,6 @@ def train_oracles(
 ) -> list[Path]:
     "Train an adapter for each held-out task, to show what is possible there. Never let a generator see them."
     return train_teachers(base, out_dir, oracle_specs(), **kwargs)
-
-# %% ../nbs/05_lab.ipynb #609a5e5d
-@torch.no_grad()
-def answer_greedily(
-    base: Base,
-    prompts: Sequence[str],
-    bank: LoraBank | None = None,        # N adapters; None is the bare base
-    rows: Sequence[int] | None = None,   # adapter of each prompt, −1 for none
-    max_new_tokens: int = 32,
-    batch_size: int = 256,               # prompts a batch
-) -> list[str]:                          # in the order of the prompts
-    "Answer prompts by greedy decoding, each under its own adapter."
-    model, tok = base
-    out, order = [""] * len(prompts), sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for s in range(0, len(order), batch_size):
-        at = order[s:s + batch_size]
-        x = tok([prompts[i] for i in at], return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False).to(model.device)
-        with attach(model, bank, [rows[i] for i in at]) if bank is not None else nullcontext():
-            y = model.generate(input_ids=x.input_ids, attention_mask=x.attention_mask, do_sample=False, max_new_tokens=max_new_tokens, pad_token_id=tok.pad_token_id)
-        for i, text in zip(at, tok.batch_decode(y[:, x.input_ids.shape[1]:], skip_special_tokens=True)): out[i] = text
-    return out
-
-# %% ../nbs/05_lab.ipynb #e9ac912d
-def exact_match(
-    base: Base,
-    bank: LoraBank | None,       # N adapters; None asks the bare base
-    tasks: Sequence[Task],       # N tasks: adapter i is asked task i
-    n: int = 32,                 # test questions for each
-    split: str = "test",
-    seed: int = 0,               # of the questions
-    batch_size: int = 256,       # prompts a batch
-) -> pd.DataFrame:               # a row for each task: adapter, task, domain, behaviour, exact_match, n
-    "Ask adapters test questions and count answers that are right to the letter. Raises `ValueError` when there are more tasks than adapters, or fewer."
-    if bank is not None and len(bank) != len(tasks): raise ValueError(f"{len(bank)} adapters but {len(tasks)} tasks: give one task for each adapter")
-    asked = {t: t.examples(split, n, seed=seed) for t in dict.fromkeys(tasks)}
-    prompts, answers = zip(*[e for t in tasks for e in asked[t]])
-    longest = max(map(len, base.tokenizer(list(answers), add_special_tokens=False).input_ids)) + 1
-    got = answer_greedily(base, prompts, bank, [i for i in range(len(tasks)) for _ in range(n)], longest, batch_size)
-    right = torch.tensor([a == g for a, g in zip(answers, got)]).view(len(tasks), n).float().mean(1).tolist()
-    names = bank.names if bank is not None else ["base"] * len(tasks)
-    return pd.DataFrame([dict(adapter=a, task=t.name, domain=t.domain, behaviour=t.behaviour, exact_match=v, n=n) for a, t, v in zip(names, tasks, right)])
 
 # %% ../nbs/05_lab.ipynb #19491249
 def exact_match_figure(
