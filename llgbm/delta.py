@@ -52,7 +52,7 @@ def _hidden_index(layer, n):
     if not -n - 1 <= layer <= n: raise ValueError(f"delta.layer {layer} is out of range: the model has hidden states 0 … {n} (or −{n + 1} … −1)")
     return layer % (n + 1)
 
-# %% ../nbs/12_delta.ipynb #b63afe6d
+# %% ../nbs/12_delta.ipynb #bf0db9d7
 def token_positions(
     lengths: Tensor,  # (P,) tokens of each probe
     token: int = -1,  # position from the start (0, 1, …) or the end (−1, −2, …)
@@ -79,7 +79,8 @@ def read_hidden(
     "Collect one token's hidden states during a forward, which stops when the last one is read."
     seen, stack_of, first_arg = {}, decoder_layers(model), lambda args, kwargs: args[0] if args else kwargs["hidden_states"]
     def keep(i, h):
-        seen[i] = _take(h[0] if isinstance(h, tuple) else h, pos).float()
+        h = _take(h[0] if isinstance(h, tuple) else h, pos)
+        seen[i] = h.to(torch.promote_types(h.dtype, torch.float32))
         if i == max(layers) < len(stack_of): raise _Enough
     with ExitStack() as stack, suppress(_Enough):
         for i in layers:
@@ -91,7 +92,7 @@ def read_hidden(
             stack.callback(stack_of[-1].mlp.register_forward_pre_hook(lambda m, a: (_take(a[0], pos)[:, None],), prepend=True).remove)  # (rows, 1, d)
         yield seen
 
-# %% ../nbs/12_delta.ipynb #b20424b4
+# %% ../nbs/12_delta.ipynb #8a8111cf
 def aggregate(
     h: Tensor,         # (…, P, d)
     how: str = "mean", # mean, max or concat
@@ -108,14 +109,15 @@ def probe_activations(
     delta: DeltaConfig = DeltaConfig(),# layer, token, aggregation
     rows: int = 1,                     # blocks of P rows that a fan-out makes of the P probes
 ) -> Tensor:                           # (rows, d) float32; layers are concatenated
-    "Run the probes through a model's body and return one vector for every block of rows."
+    "Run the probes through a model's body and return one vector for every block of rows. Gradients flow to what is attached."
     n, pos = model.config.num_hidden_layers, token_positions(probes.lengths, delta.token)
     layers = [_hidden_index(i, n) for i in ([delta.layer] if isinstance(delta.layer, int) else delta.layer)]
-    with torch.no_grad(), read_hidden(model, layers, pos.repeat(rows)) as seen:
+    with read_hidden(model, layers, pos.repeat(rows)) as seen:
         body_of(model)(probes.input_ids.to(model.device), use_cache=False)
     return torch.cat([aggregate(seen[i].view(rows, len(pos), -1), delta.aggregation) for i in layers], -1)  # (rows, P, d) → (rows, d)
 
-# %% ../nbs/12_delta.ipynb #ca047549
+# %% ../nbs/12_delta.ipynb #f798e1bb
+@torch.no_grad()
 def get_average_activation(
     model: nn.Module,                   # base, or base with adapters attached
     tokenizer,                          # the base's tokenizer
@@ -243,7 +245,8 @@ def batches(
         if len(b) >= _batch_size(l.adapter, tokens_each, max_tokens): yield bins.pop(_kind(l.adapter))
     yield from bins.values()
 
-# %% ../nbs/12_delta.ipynb #5a47feb0
+# %% ../nbs/12_delta.ipynb #19751268
+@torch.no_grad()
 def batch_deltas(
     model: nn.Module,                    # the base
     adapters: Sequence[LoraAdapter],     # N adapters that fit it
@@ -363,7 +366,8 @@ def _run_batch(run, batch):
         run.bar.update()
     if run.cache: run.cache.flush()
 
-# %% ../nbs/12_delta.ipynb #378fbd70
+# %% ../nbs/12_delta.ipynb #5a403244
+@torch.no_grad()
 def _base(model, tokens, delta, cache):
     "The base's own activation, from the cache if it's there."
     known = cache and cache.get_base_activation()
