@@ -739,6 +739,31 @@ def canonical(self: LoraBank) -> LoraBank:
         Bs[m] = nn.functional.pad(b, (0, pad)).to(A.dtype)
     return replace(self, A=As, B=Bs)
 
+# %% ../nbs/00_lora.ipynb #490492bc
+def _turn(A, B, A0, B0):
+    "Turn pairs (N, …) by the orthogonal matrices that bring them nearest to one pair A0 (r, in), B0 (out, r)."
+    U, _, Vh = torch.linalg.svd(A0 @ A.mT + B0.mT @ B)          # (N, r, r)
+    Q = U @ Vh
+    return Q @ A, B @ Q.mT
+
+@patch
+def align(
+    self: LoraBank,
+    to: LoraBank | None = None, # a bank of one adapter to align to; by default the bank's own mean
+    rounds: int = 10,           # of turning all towards the mean
+) -> LoraBank:
+    "Return the same updates, each module turned by an orthogonal matrix towards the others. Expects balanced pairs."
+    As, Bs = {}, {}
+    for m in self.A:
+        A, B = self.A[m].double(), self.B[m].double()
+        first = (B.square().sum((1, 2)) * A.square().sum((1, 2))).argmax()      # start from the largest: a zero has no direction
+        A0, B0 = (A[first], B[first]) if to is None else (to.A[m][0].double(), to.B[m][0].double())
+        for _ in range(rounds if to is None else 1):
+            A, B = _turn(A, B, A0, B0)
+            if to is None: A0, B0 = A.mean(0), B.mean(0)
+        As[m], Bs[m] = A.to(self.A[m].dtype), B.to(self.A[m].dtype)
+    return replace(self, A=As, B=Bs, ranks=None)
+
 # %% ../nbs/00_lora.ipynb #c376a0bf
 def find_adapters(
     root: str | Path, # folder to search, at any depth
