@@ -135,7 +135,7 @@ class ModelConfig(Section):
     revision: str | None = None # branch, tag or commit on the hub
     trust_remote_code: bool = False # run Python code that comes with the model
 
-# %% ../nbs/03_config.ipynb #a834e8a0
+# %% ../nbs/03_config.ipynb #762693df
 @dataclass(frozen=True)
 class LoRAConfig(Section):
     "The shape of the adapters that are trained or generated."
@@ -145,6 +145,7 @@ class LoRAConfig(Section):
     dropout: float = knob(0., least=0, below=1) # on the adapter's input, in training only
     target_modules: tuple[str, ...] = knob(('q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'), filled=True) # last parts of module paths
     use_rslora: bool = False # scale by alpha/√rank
+    layers: tuple[int, ...] | None = knob(None, filled=True) # layers that are adapted; null: all
 
     def check(self):
         "Refuse names given twice or left empty."
@@ -215,8 +216,8 @@ class MatchConfig(Section):
     layers: tuple[int, ...] = knob((-1,), filled=True) # hidden states: 0 is the embedding, -1 the last
     examples: int = knob(8, above=0) # training examples of each adapter in a step
 
-# %% ../nbs/03_config.ipynb #c9783348
-LAMBDAS = ('weight', 'delta', 'trajectory', 'task', 'kl')    # losses from which an adapter can be learned
+# %% ../nbs/03_config.ipynb #314109b8
+LAMBDAS = ('weight', 'delta', 'trajectory', 'decision', 'kl', 'task')    # losses from which an adapter can be learned
 PENALTIES = ('norm', 'variance', 'tether', 'head', 'consistency')
 
 @dataclass(frozen=True)
@@ -233,6 +234,8 @@ class TrainingConfig(Section):
     lambda_weight: float = knob(1., least=0) # factor of the weight loss
     lambda_delta: float = knob(1., least=0) # factor of the delta loss on the means over probes, once warmed up
     lambda_trajectory: float = knob(0., least=0) # factor of the hidden-state match on answers, once warmed up
+    lambda_decision: float = knob(0., least=0) # factor of the margin loss on the teacher's choices, once warmed up
+    margin: float = knob(1., above=0) # lead in log-probability at which a choice is settled
     lambda_task: float = knob(0., least=0) # factor of the cross-entropy of answers
     lambda_kl: float = knob(0., least=0) # factor of the divergence from the teacher's distribution, once warmed up
     lambda_norm: float = knob(0., least=0) # penalty on the size of updates
@@ -240,7 +243,7 @@ class TrainingConfig(Section):
     lambda_tether: float = knob(0., least=0) # penalty on the divergence from the base's distribution
     lambda_head: float = knob(0., least=0) # factor of the loss of a head that predicts the delta from the condition
     lambda_consistency: float = knob(0., least=0) # factor of the gap between that prediction and the measured delta
-    lambda_schedule: Literal['constant', 'linear', 'cosine'] = 'linear' # how lambda_delta, lambda_trajectory and lambda_kl grow
+    lambda_schedule: Literal['constant', 'linear', 'cosine'] = 'linear' # how lambda_delta, lambda_trajectory, lambda_decision and lambda_kl grow
     lambda_warmup_steps: int = knob(500, least=0) # until they are reached
     weight_targets: Literal['canonical', 'raw'] = 'canonical' # teachers' weights in SVD-balanced form, or as trained
     delta_loss: Literal['mse', 'cosine', 'smooth_l1', 'combined'] = 'mse' # combined: mse and cosine
