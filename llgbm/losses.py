@@ -6,7 +6,8 @@
 __all__ = ['DELTA_LOSSES', 'ANSWER_TERMS', 'GROWING', 'squared_norms', 'TargetScales', 'target_scales', 'weight_loss',
            'update_loss', 'norm_penalty', 'update_variance', 'variance_penalty', 'attached_deltas', 'delta_scale',
            'delta_loss', 'Answers', 'head_logits', 'run_answers', 'adapter_means', 'first_only', 'trajectory_loss',
-           'task_loss', 'kl_loss', 'answer_terms', 'schedule', 'lambdas_at', 'LossError', 'check_terms', 'total']
+           'task_loss', 'kl_loss', 'decision_loss', 'answer_terms', 'schedule', 'lambdas_at', 'LossError',
+           'check_terms', 'total']
 
 # %% ../nbs/23_losses.ipynb #f6d2b400
 import math
@@ -76,13 +77,12 @@ def update_loss(
     gap = lambda m: squared_norms(torch.cat([bank.A[m], target.A[m]], 1), torch.cat([bank.B[m], -target.B[m]], 2))   # (n, 2r, in), (n, out, 2r) → (n,)
     return torch.stack([gap(m).mean() / scales.update[m] for m in target.A]).mean()
 
-# %% ../nbs/23_losses.ipynb #af8d9e3a
+# %% ../nbs/23_losses.ipynb #346ced24
 def norm_penalty(
-    bank: LoraBank,       # n generated adapters
-    scales: TargetScales, # of all teachers
-) -> Tensor:              # scalar; 1 when updates are as large as teachers'
-    "Measure the size of updates."
-    return torch.stack([squared_norms(bank.A[m], B).mean() / scales.update[m] for m, B in bank.B.items()]).mean()
+    bank: LoraBank, # n generated adapters
+) -> Tensor:        # scalar
+    "Return the mean squared norm of whole updates."
+    return torch.stack([squared_norms(bank.A[m], B) for m, B in bank.B.items()]).sum(0).mean()     # (M, n) → (n,)
 
 def update_variance(
     A: Tensor, # down projections, (n, r, in)
@@ -223,8 +223,22 @@ def kl_loss(
     gap = F.kl_div(answers.logits.log_softmax(-1), reference.log_softmax(-1), log_target=True, reduction='none').sum(-1)     # (k, V) → (k,)
     return adapter_means(gap, answers.rows, answers.weights, n, per).mean()
 
-# %% ../nbs/23_losses.ipynb #df48d89f
-ANSWER_TERMS = ('trajectory', 'task', 'kl', 'tether')
+# %% ../nbs/23_losses.ipynb #e10855bb
+def decision_loss(
+    answers: Answers,  # of n adapters, with logits
+    choices: Tensor,   # the teachers' tokens at the same positions, (k,)
+    n: int,            # adapters
+    per: int,          # rows of each adapter
+    margin: float = 1.,# lead in log-probability at which a choice is settled
+) -> Tensor:           # scalar, nats
+    "Push each of the teachers' choices ahead of all other tokens, up to a margin."
+    c = choices.to(answers.logits.device)[:, None]                                            # (k, 1)
+    best, who = answers.logits.topk(2, -1)                                                    # (k, 2)
+    lead = answers.logits.gather(1, c) - torch.where(who[:, :1] == c, best[:, 1:], best[:, :1])
+    return adapter_means(F.softplus(2 * (margin - lead[:, 0])) / 2, answers.rows, answers.weights, n, per).mean()
+
+# %% ../nbs/23_losses.ipynb #08133db7
+ANSWER_TERMS = ('trajectory', 'decision', 'kl', 'task', 'tether')
 
 def answer_terms(
     answers: Answers,                  # of n generated adapters
@@ -232,18 +246,20 @@ def answer_terms(
     n: int,                            # adapters
     per: int,                          # rows of each adapter
     teacher: Tensor | None = None,     # teachers' states, (L, k, d), for trajectory
+    choices: Tensor | None = None,     # teachers' tokens, (k,), for decision
     teacher_logits: Tensor | None = None, # (k, vocabulary), for kl
     base_logits: Tensor | None = None, # (k, vocabulary), for tether
     positions: str = 'answer',         # where teachers are matched: 'answer', or 'first' for the first position of each answer
+    margin: float = 1.,                # for decision
 ) -> dict[str, Tensor]:                # scalars
     "Compute the losses that one forward of examples gives."
     matched = first_only(answers) if positions == 'first' else answers
-    ways = dict(trajectory=lambda: trajectory_loss(matched, teacher, n, per), task=lambda: task_loss(answers, n, per),
-                kl=lambda: kl_loss(matched, teacher_logits, n, per), tether=lambda: kl_loss(answers, base_logits, n, per))
+    ways = dict(trajectory=lambda: trajectory_loss(matched, teacher, n, per), decision=lambda: decision_loss(matched, choices, n, per, margin),
+                kl=lambda: kl_loss(matched, teacher_logits, n, per), task=lambda: task_loss(answers, n, per), tether=lambda: kl_loss(answers, base_logits, n, per))
     return {k: f() for k, f in ways.items() if k in want}
 
-# %% ../nbs/23_losses.ipynb #0f0d606b
-GROWING = ('delta', 'trajectory', 'kl')
+# %% ../nbs/23_losses.ipynb #e18b8c4e
+GROWING = ('delta', 'trajectory', 'decision', 'kl')
 
 def schedule(
     step: int,              # 0 is the first
