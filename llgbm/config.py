@@ -7,9 +7,9 @@ __all__ = ['Domain', 'LAMBDAS', 'PENALTIES', 'CONFIGS', 'dotted', 'as_type', 'kn
            'LoRAConfig', 'ProbeConfig', 'DeltaConfig', 'ConditionConfig', 'GeneratorConfig', 'MatchConfig',
            'TrainingConfig', 'ExperimentConfig', 'known_keys', 'get_config']
 
-# %% ../nbs/03_config.ipynb #ed8c1e98
+# %% ../nbs/03_config.ipynb #f875fa95
 import difflib, math, os
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -381,15 +381,34 @@ def get_hash(
     if self.probe.file is not None: d['probe'] |= dict(file=hash_file(self.probe.file))
     return hash_json(d)[:length]
 
-# %% ../nbs/03_config.ipynb #e81ea3a6
+# %% ../nbs/03_config.ipynb #ba52bea5
+@patch
+def change(
+    self: ExperimentConfig,
+    changes: dict[str, Any], # path of a field, such as `training.lambda_task`, → its new value
+) -> ExperimentConfig: # a new configuration
+    "Change some fields; raise a `ValueError` that names the path."
+    d = self.to_dict()
+    for path, v in changes.items():
+        section, _, key = path.rpartition('.')
+        if section and not isinstance(d.get(section), dict): raise ValueError(f'{path}: there is no section {section!r}{_near(path, known_keys())}')
+        (d[section] if section else d)[key] = v
+    return type(self).from_dict(d)
+
+# %% ../nbs/03_config.ipynb #67148ff9
+_decision = TrainingConfig(lambda_weight=0., lambda_delta=0., lambda_decision=1., lambda_norm=0.03, lambda_schedule='constant', decay=0.7)
 CONFIGS = dict(
     baseline=ExperimentConfig(experiment_name='baseline', training=TrainingConfig(lambda_delta=0.)),
     delta_multi=ExperimentConfig(experiment_name='delta_multi'),
     delta_only=ExperimentConfig(experiment_name='delta_only', training=TrainingConfig(lambda_weight=0., lambda_schedule='constant')),
+    decision=ExperimentConfig(experiment_name='decision', training=_decision),
+    lab=ExperimentConfig(experiment_name='lab', model=ModelConfig('lab', 'float32'), lora=LoRAConfig(4, 8.), teachers='*/*/0',
+        held_out_tasks=('medical/plain', 'math/json', 'code/polite', 'medical/shout', 'commonsense/tool', 'legal/spanish', 'legal/repeat', 'math/bullet'),
+        training=replace(_decision, batch_size=8, learning_rate=2e-3, num_steps=300, warmup_steps=20, delta_batch_size=64, save_interval=100)),
 )
 
 def get_config(
-    name: str, # `baseline`, `delta_multi` or `delta_only`
+    name: str, # a key of `CONFIGS`
 ) -> ExperimentConfig: # the configuration of that name
     "Look up one of the ready configurations."
     if name not in CONFIGS: raise ValueError(f'{name!r}: no such configuration; there are {", ".join(CONFIGS)}{_near(name, list(CONFIGS))}')
