@@ -262,7 +262,7 @@ class TrainingConfig(Section):
             raise ValueError(f'{", ".join(f"training.lambda_{k}" for k in LAMBDAS)}: all are 0, nothing would be learned')
         if self.lambda_consistency and not self.lambda_head: raise ValueError('training.lambda_consistency: needs lambda_head, whose prediction it compares')
 
-# %% ../nbs/03_config.ipynb #57c00a89
+# %% ../nbs/03_config.ipynb #fa460c3b
 @dataclass(frozen=True)
 class ExperimentConfig(Section):
     "Everything that an experiment needs to be run again."
@@ -272,6 +272,7 @@ class ExperimentConfig(Section):
     checkpoint_folder: str = knob('data/teacher_checkpoints', filled=True, science=False) # where teachers are found
     data_dir: str = knob('data/tasks', filled=True, science=False) # where tasks are found
     teachers: str = knob('*', filled=True) # which teachers to learn from: a pattern on their path below checkpoint_folder
+    num_tasks: int | None = knob(None, above=0) # training tasks to use, drawn by the seed; null: all
     validation_tasks: tuple[str, ...] = () # patterns of tasks that are kept out of training to choose settings on
     held_out_tasks: tuple[str, ...] = () # patterns of tasks that nothing may see before the final evaluation
     delta_cache_dir: str = knob('outputs/deltas', filled=True, science=False)
