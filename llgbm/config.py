@@ -262,7 +262,7 @@ class TrainingConfig(Section):
             raise ValueError(f'{", ".join(f"training.lambda_{k}" for k in LAMBDAS)}: all are 0, nothing would be learned')
         if self.lambda_consistency and not self.lambda_head: raise ValueError('training.lambda_consistency: needs lambda_head, whose prediction it compares')
 
-# %% ../nbs/03_config.ipynb #fa460c3b
+# %% ../nbs/03_config.ipynb #4dd49f9e
 @dataclass(frozen=True)
 class ExperimentConfig(Section):
     "Everything that an experiment needs to be run again."
@@ -271,7 +271,7 @@ class ExperimentConfig(Section):
     output_dir: str = knob('outputs', filled=True, science=False) # runs write below it
     checkpoint_folder: str = knob('data/teacher_checkpoints', filled=True, science=False) # where teachers are found
     data_dir: str = knob('data/tasks', filled=True, science=False) # where tasks are found
-    teachers: str = knob('*', filled=True) # which teachers to learn from: a pattern on their path below checkpoint_folder
+    teachers: str = knob('*', filled=True) # which teachers to learn from: patterns on their paths below checkpoint_folder, with commas between them; ! excludes
     num_tasks: int | None = knob(None, above=0) # training tasks to use, drawn by the seed; null: all
     validation_tasks: tuple[str, ...] = () # patterns of tasks that are kept out of training to choose settings on
     held_out_tasks: tuple[str, ...] = () # patterns of tasks that nothing may see before the final evaluation
@@ -396,14 +396,14 @@ def change(
         (d[section] if section else d)[key] = v
     return type(self).from_dict(d)
 
-# %% ../nbs/03_config.ipynb #67148ff9
+# %% ../nbs/03_config.ipynb #99e55640
 _decision = TrainingConfig(lambda_weight=0., lambda_delta=0., lambda_decision=1., lambda_norm=0.03, lambda_schedule='constant', decay=0.7)
 CONFIGS = dict(
     baseline=ExperimentConfig(experiment_name='baseline', training=TrainingConfig(lambda_delta=0.)),
     delta_multi=ExperimentConfig(experiment_name='delta_multi'),
     delta_only=ExperimentConfig(experiment_name='delta_only', training=TrainingConfig(lambda_weight=0., lambda_schedule='constant')),
     decision=ExperimentConfig(experiment_name='decision', training=_decision),
-    lab=ExperimentConfig(experiment_name='lab', model=ModelConfig('lab', 'float32'), lora=LoRAConfig(4, 8.), teachers='*/*/0',
+    lab=ExperimentConfig(experiment_name='lab', model=ModelConfig('lab', 'float32'), lora=LoRAConfig(4, 8.), teachers='*/*/0, !mixtures/*',
         held_out_tasks=('medical/plain', 'math/json', 'code/polite', 'medical/shout', 'commonsense/tool', 'legal/spanish', 'legal/repeat', 'math/bullet'),
         training=replace(_decision, batch_size=8, learning_rate=2e-3, num_steps=300, warmup_steps=20, delta_batch_size=64, save_interval=100)),
 )
