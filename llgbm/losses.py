@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['DELTA_LOSSES', 'ANSWER_TERMS', 'GROWING', 'squared_norms', 'TargetScales', 'target_scales', 'weight_loss',
            'update_loss', 'norm_penalty', 'update_variance', 'variance_penalty', 'attached_deltas', 'delta_scale',
-           'delta_loss', 'Answers', 'head_logits', 'run_answers', 'adapter_means', 'first_only', 'trajectory_loss',
-           'task_loss', 'kl_loss', 'decision_loss', 'answer_terms', 'schedule', 'lambdas_at', 'LossError',
-           'check_terms', 'total']
+           'delta_loss', 'Answers', 'head_logits', 'narrow_mlp', 'run_answers', 'adapter_sums', 'first_only', 'Goals',
+           'make_goals', 'trajectory_loss', 'task_loss', 'kl_loss', 'decision_loss', 'answer_terms', 'schedule',
+           'lambdas_at', 'LossError', 'check_terms', 'total']
 
-# %% ../nbs/23_losses.ipynb #f6d2b400
+# %% ../nbs/23_losses.ipynb #adb6adff
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from .config import LAMBDAS, PENALTIES, DeltaConfig, TrainingConfig
-from .delta import probe_activations
+from .delta import decoder_layers, probe_activations
 from .functional_lora import fan_out
 from .lora import LoraBank
 from .probes import ProbeTokens
@@ -137,14 +138,11 @@ def delta_loss(
     if kind not in DELTA_LOSSES: raise ValueError(f"training.delta_loss {kind!r} is unknown; use {', '.join(DELTA_LOSSES)}")
     return DELTA_LOSSES[kind](deltas / scale, target.to(deltas.device) / scale)
 
-# %% ../nbs/23_losses.ipynb #7128321e
+# %% ../nbs/23_losses.ipynb #185a9757
 class Answers(NamedTuple):
-    "What a model holds wherever it predicts a token of an answer: k positions."
+    "What a model holds wherever it predicts a token of an answer: k positions, row by row."
     states: Tensor        # (L, k, d), the layers asked for
     logits: Tensor | None # (k, vocabulary), at least float32
-    targets: Tensor       # right tokens, (k,)
-    weights: Tensor       # of positions, (k,)
-    rows: Tensor          # row of the batch, (k,)
 
 def _wide(t):
     "At least float32."
@@ -152,11 +150,31 @@ def _wide(t):
 
 def head_logits(
     model: PreTrainedModel, # a causal LM of transformers
-    states: Tensor,         # last hidden states, (k, d)
+    states: Tensor,         # last hidden states, perhaps of another run, (k, d)
 ) -> Tensor:                # (k, vocabulary), at least float32
-    "Apply the output head to hidden states of another run."
+    "Apply the output head."
     head = model.get_output_embeddings()
     return _wide(head(states.to(model.device, head.weight.dtype)))
+
+@contextmanager
+def narrow_mlp(
+    model: PreTrainedModel, # a causal LM of transformers
+    at: Tensor,             # positions that are wanted, (n, T) bool, some in every row
+) -> Iterator[None]:
+    "Let the last MLP run on a window of each row that holds all wanted positions; elsewhere it adds nothing."
+    mlp, T = getattr(decoder_layers(model)[-1], 'mlp', None), at.shape[1]
+    if mlp is None: yield; return
+    where = torch.arange(T, device=at.device)
+    first, last = where.expand_as(at).masked_fill(~at, T).amin(1), (where * at).amax(1)                     # (n,)
+    width = int((last - first).max()) + 1
+    window = (last - width + 1).clamp(min=0)[:, None] + where[:width]                                      # (n, width)
+    index = lambda x: window[..., None].expand(-1, -1, x.shape[-1])                                         # (n, width, d)
+    widen = lambda out: out.new_zeros(len(out), T, out.shape[-1]).scatter(1, index(out), out)             # (n, width, d) → (n, T, d)
+    hooks = [mlp.register_forward_pre_hook(lambda m, args: (args[0].gather(1, index(args[0])), *args[1:]), prepend=True),
+             mlp.register_forward_hook(lambda m, args, out: (widen(out[0]), *out[1:]) if isinstance(out, tuple) else widen(out))]
+    try: yield
+    finally:
+        for h in hooks: h.remove()
 
 def run_answers(
     model: PreTrainedModel,          # a causal LM of transformers, under whatever is attached
@@ -166,97 +184,122 @@ def run_answers(
 ) -> Answers:
     "Run a model once, for hidden states and, if wanted, logits at answer positions."
     wanted = layers if not logits or -1 in layers else (*layers, -1)
-    states, at = answer_states(model, batch, wanted)
-    here = lambda t: t.to(at.device)[at]                                                      # (n, T) → (k,)
-    return Answers(states[:len(layers)], head_logits(model, states[wanted.index(-1)]) if logits else None, here(batch.targets), here(batch.weights), at.nonzero()[:, 0])
+    with narrow_mlp(model, batch.targets.to(model.device) != -100): states, _ = answer_states(model, batch, wanted)
+    return Answers(states[:len(layers)], head_logits(model, states[wanted.index(-1)]) if logits else None)
 
-# %% ../nbs/23_losses.ipynb #3e42865b
-def adapter_means(
-    values: Tensor,  # at k positions, (…, k)
-    rows: Tensor,    # row of each position, (k,)
-    weights: Tensor, # of each position, (k,)
-    n: int,          # adapters
-    per: int,        # rows of each adapter
-) -> Tensor:         # (…, n)
-    "Average values over each adapter's positions."
-    who, w = rows // per, weights.to(values.dtype)
-    total = values.new_zeros(*values.shape[:-1], n).index_add(-1, who, values * w)
-    return total / w.new_zeros(n).index_add(0, who, w)
+# %% ../nbs/23_losses.ipynb #90af3fa0
+def adapter_sums(
+    values: Tensor, # at k positions, (…, k)
+    rows: Tensor,   # row of each position, (k,)
+    n: int,         # adapters
+    per: int,       # rows of each adapter
+) -> Tensor:        # (…, n)
+    "Add values up over each adapter's positions."
+    return values.new_zeros(*values.shape[:-1], n).index_add(-1, rows // per, values)
 
 def first_only(
-    answers: Answers,
-) -> Answers:
+    weights: Tensor, # of positions, (k,)
+    rows: Tensor,    # row of each position, (k,)
+) -> Tensor:         # (k,)
     "Let only the first position of each answer count: the end of its prompt."
-    first = torch.ones_like(answers.rows, dtype=torch.bool)
-    first[1:] = answers.rows[1:] != answers.rows[:-1]
-    return answers._replace(weights=answers.weights * first)
+    return weights * torch.cat([rows.new_ones(1), rows[1:] != rows[:-1]])
 
-# %% ../nbs/23_losses.ipynb #8aefd3be
+class Goals(NamedTuple):
+    "What answers are compared with at k positions, and how much each of them counts."
+    rows: Tensor           # row of the batch, (k,)
+    targets: Tensor        # right tokens, (k,)
+    weights: Tensor        # shares that sum to 1, 1/n for each adapter, (k,)
+    matched: Tensor        # shares where teachers are matched, (k,)
+    states: Tensor | None  # teachers' hidden states, (L, k, d)
+    missed: Tensor | None  # shares for squared distances to these, (L, k)
+    choices: Tensor | None # teachers' tokens, (k,)
+
+    def take(self,
+        at: Tensor, # some of the k positions
+    ) -> 'Goals':
+        "Take some positions, with their shares of the whole."
+        return Goals(*(t if t is None else t[:, at] if t is self.states or t is self.missed else t[at] for t in self))
+
+    def to(self,
+        device: torch.device,
+    ) -> 'Goals':
+        "Take all of it to a device."
+        return Goals(*(t if t is None else t.to(device) for t in self))
+
+def make_goals(
+    batch: AnswerBatch,             # n · per rows, adapter by adapter
+    n: int,                         # adapters
+    states: Tensor | None = None,   # teachers' hidden states at all answer positions, (L, k, d)
+    choices: Tensor | None = None,  # teachers' tokens there, (k,)
+    positions: str = 'answer',      # where teachers are matched: 'answer', or 'first' for the first position of each answer
+) -> Goals:
+    "Compute the share of every answer position. Raises `ValueError` when the teachers' positions are not the batch's."
+    at, per = batch.targets != -100, len(batch.ids) // n
+    rows, weights = at.nonzero()[:, 0], batch.weights[at]
+    for what, t in dict(states=None if states is None else states[0], choices=choices).items():
+        if t is not None and len(t) != len(rows): raise ValueError(f'teachers have {what} at {len(t)} positions, the rows have {len(rows)} answer tokens')
+    share = lambda w: w / (n * adapter_sums(w, rows, n, per))[rows // per]
+    matched = share(first_only(weights, rows) if positions == 'first' else weights)
+    missed = None if states is None else matched / (n * adapter_sums(matched * _wide(states).square().mean(-1), rows, n, per))[:, rows // per]     # (L, k)
+    return Goals(rows, batch.targets[at], share(weights), matched, states, missed, choices)
+
+# %% ../nbs/23_losses.ipynb #c45ff211
 def trajectory_loss(
-    answers: Answers, # of n generated adapters
-    teacher: Tensor,  # their teachers' states at the same positions, (L, k, d)
-    n: int,           # adapters
-    per: int,         # rows of each adapter
-) -> Tensor:          # scalar
+    states: Tensor,  # of generated adapters, (L, k, d)
+    teacher: Tensor, # of their teachers, (L, k, d)
+    missed: Tensor,  # shares, (L, k), from `make_goals`
+) -> Tensor:         # scalar
     "Compare hidden states along answers. Raises `ValueError` when teachers have other layers or positions."
-    h, t = _wide(answers.states), _wide(teacher.to(answers.states.device))
-    if h.shape != t.shape: raise ValueError(f"hidden states have shape {tuple(h.shape)}, the teachers' {tuple(t.shape)}: layers and answer positions must be the same")
-    missed, whole = (adapter_means(x.square().mean(-1), answers.rows, answers.weights, n, per) for x in (h - t, t))    # (L, k, d) → (L, n)
-    return (missed / whole).mean()
+    if states.shape != teacher.shape: raise ValueError(f"hidden states have shape {tuple(states.shape)}, the teachers' {tuple(teacher.shape)}: layers and answer positions must be the same")
+    return ((_wide(states) - _wide(teacher)).square().mean(-1) * missed).sum() / len(states)
 
-# %% ../nbs/23_losses.ipynb #784b10af
+# %% ../nbs/23_losses.ipynb #88dc26da
 def task_loss(
-    answers: Answers, # of n adapters, with logits
-    n: int,           # adapters
-    per: int,         # rows of each adapter
-) -> Tensor:          # scalar, nats
+    logits: Tensor,  # of adapters, (k, vocabulary)
+    targets: Tensor, # right tokens, (k,)
+    weights: Tensor, # shares, (k,)
+) -> Tensor:         # scalar, nats
     "Return the cross-entropy of right answers."
-    return adapter_means(F.cross_entropy(answers.logits, answers.targets, reduction='none'), answers.rows, answers.weights, n, per).mean()
+    return (F.cross_entropy(logits, targets, reduction='none') * weights).sum()
 
 def kl_loss(
-    answers: Answers,  # of n adapters, with logits
-    reference: Tensor, # another model's logits at the same positions, (k, vocabulary)
-    n: int,            # adapters
-    per: int,          # rows of each adapter
+    logits: Tensor,    # of adapters, (k, vocabulary)
+    reference: Tensor, # another model's at the same positions, (k, vocabulary)
+    weights: Tensor,   # shares, (k,)
 ) -> Tensor:           # scalar, nats
     "Return the divergence KL(reference ‖ adapted)."
-    gap = F.kl_div(answers.logits.log_softmax(-1), reference.log_softmax(-1), log_target=True, reduction='none').sum(-1)     # (k, V) → (k,)
-    return adapter_means(gap, answers.rows, answers.weights, n, per).mean()
+    gap = F.kl_div(logits.log_softmax(-1), reference.log_softmax(-1), log_target=True, reduction='none').sum(-1)     # (k, V) → (k,)
+    return (gap * weights).sum()
 
-# %% ../nbs/23_losses.ipynb #e10855bb
+# %% ../nbs/23_losses.ipynb #f7c19457
 def decision_loss(
-    answers: Answers,  # of n adapters, with logits
-    choices: Tensor,   # the teachers' tokens at the same positions, (k,)
-    n: int,            # adapters
-    per: int,          # rows of each adapter
+    logits: Tensor,    # of adapters, (k, vocabulary)
+    choices: Tensor,   # the teachers' tokens, (k,)
+    weights: Tensor,   # shares, (k,)
     margin: float = 1.,# lead in log-probability at which a choice is settled
 ) -> Tensor:           # scalar, nats
     "Push each of the teachers' choices ahead of all other tokens, up to a margin."
-    c = choices.to(answers.logits.device)[:, None]                                            # (k, 1)
-    best, who = answers.logits.topk(2, -1)                                                    # (k, 2)
-    lead = answers.logits.gather(1, c) - torch.where(who[:, :1] == c, best[:, 1:], best[:, :1])
-    return adapter_means(F.softplus(2 * (margin - lead[:, 0])) / 2, answers.rows, answers.weights, n, per).mean()
+    c = choices[:, None]                                            # (k, 1)
+    best, who = logits.topk(2, -1)                                  # (k, 2)
+    lead = logits.gather(1, c) - torch.where(who[:, :1] == c, best[:, 1:], best[:, :1])
+    return (F.softplus(2 * (margin - lead[:, 0])) / 2 * weights).sum()
 
-# %% ../nbs/23_losses.ipynb #08133db7
+# %% ../nbs/23_losses.ipynb #a1fb4f75
 ANSWER_TERMS = ('trajectory', 'decision', 'kl', 'task', 'tether')
 
 def answer_terms(
-    answers: Answers,                  # of n generated adapters
-    want: Collection[str],             # names out of `ANSWER_TERMS`; others are passed over
-    n: int,                            # adapters
-    per: int,                          # rows of each adapter
-    teacher: Tensor | None = None,     # teachers' states, (L, k, d), for trajectory
-    choices: Tensor | None = None,     # teachers' tokens, (k,), for decision
+    answers: Answers,                     # of generated adapters
+    goals: Goals,                         # at the same positions, on the same device
+    want: Collection[str],                # names out of `ANSWER_TERMS`; others are passed over
     teacher_logits: Tensor | None = None, # (k, vocabulary), for kl
-    base_logits: Tensor | None = None, # (k, vocabulary), for tether
-    positions: str = 'answer',         # where teachers are matched: 'answer', or 'first' for the first position of each answer
-    margin: float = 1.,                # for decision
-) -> dict[str, Tensor]:                # scalars
+    base_logits: Tensor | None = None,    # (k, vocabulary), for tether
+    margin: float = 1.,                   # for decision
+) -> dict[str, Tensor]:                   # scalars
     "Compute the losses that one forward of examples gives."
-    matched = first_only(answers) if positions == 'first' else answers
-    ways = dict(trajectory=lambda: trajectory_loss(matched, teacher, n, per), decision=lambda: decision_loss(matched, choices, n, per, margin),
-                kl=lambda: kl_loss(matched, teacher_logits, n, per), task=lambda: task_loss(answers, n, per), tether=lambda: kl_loss(answers, base_logits, n, per))
-    return {k: f() for k, f in ways.items() if k in want}
+    ways = dict(trajectory=lambda: trajectory_loss(answers.states, goals.states, goals.missed), decision=lambda: decision_loss(answers.logits, goals.choices, goals.matched, margin),
+                kl=lambda: kl_loss(answers.logits, teacher_logits, goals.matched), task=lambda: task_loss(answers.logits, goals.targets, goals.weights),
+                tether=lambda: kl_loss(answers.logits, base_logits, goals.weights))
+    return {name: f() for name, f in ways.items() if name in want}
 
 # %% ../nbs/23_losses.ipynb #e18b8c4e
 GROWING = ('delta', 'trajectory', 'decision', 'kl')
