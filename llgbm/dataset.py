@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['log', 'SPLIT_FILE', 'QUARTERS', 'matching', 'find_teachers', 'task_of', 'Split', 'split_tasks', 'record_split',
-           'choose_teachers', 'load_teachers', 'generated_shape', 'shape_teachers', 'weight_targets', 'Behaviour',
-           'run_teachers', 'TeacherStates', 'encode_task', 'pick', 'probe_examples', 'check_matching', 'Triple',
-           'ValidationTasks', 'TeacherDataset', 'Batch', 'draw', 'teacher_deltas', 'stack_variants', 'keep_states',
-           'load_dataset']
+           'some_tasks', 'choose_teachers', 'load_teachers', 'generated_shape', 'shape_teachers', 'weight_targets',
+           'Behaviour', 'run_teachers', 'TeacherStates', 'encode_task', 'pick', 'probe_examples', 'check_matching',
+           'Triple', 'ValidationTasks', 'TeacherDataset', 'Batch', 'draw', 'teacher_deltas', 'stack_variants',
+           'keep_states', 'load_dataset']
 
-# %% ../nbs/21_dataset.ipynb #65ffa507
+# %% ../nbs/21_dataset.ipynb #2f725f3e
 import logging, random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -111,7 +111,16 @@ def record_split(
     if moved: raise ValueError(f"{path}: this run was begun with another split of tasks ({'; '.join(moved)}); go on with the same tasks, or begin a new run")
     return path
 
-# %% ../nbs/21_dataset.ipynb #29fdce02
+# %% ../nbs/21_dataset.ipynb #952d7ed5
+def some_tasks(
+    tasks: Collection[str],  # training tasks that have teachers
+    n: int | None,           # how many are wanted; None is all
+    seed: int,               # of the draw
+) -> set[str]:
+    "Draw training tasks. Raises `ValueError` when there are too few."
+    if n is not None and n > len(tasks): raise ValueError(f"num_tasks: {n} are wanted, only {len(tasks)} training tasks have teachers")
+    return set(random.Random(seed).sample(sorted(tasks), len(tasks))[:n])
+
 def choose_teachers(
     config: ExperimentConfig,           # checkpoint_folder, teachers
     tasks: Mapping[str, TaskData],      # all there are
@@ -127,7 +136,8 @@ def choose_teachers(
     if bad: raise AdapterError(f"teachers in {config.checkpoint_folder} with tasks in {config.data_dir}", bad)
     apart = [n for n, t in of.items() if t not in split.train]
     if names and apart: raise ValueError(f"teachers {apart} are of validation or held-out tasks; training must not see them")
-    kept = [n for n in of if n not in apart]
+    chosen = some_tasks({*of.values()} & {*split.train}, config.num_tasks, config.seed)
+    kept = [n for n in of if of[n] in chosen]
     if not kept: raise ValueError(f"none of the {len(of)} teachers is of one of the training tasks {', '.join(split.train[:5])} …")
     return {n: paths[n] for n in kept}, {n: of[n] for n in kept}
 
