@@ -271,7 +271,7 @@ def kl_loss(
     gap = F.kl_div(logits.log_softmax(-1), reference.log_softmax(-1), log_target=True, reduction='none').sum(-1)     # (k, V) → (k,)
     return (gap * weights).sum()
 
-# %% ../nbs/23_losses.ipynb #f7c19457
+# %% ../nbs/23_losses.ipynb #7ff04d33
 def decision_loss(
     logits: Tensor,    # of adapters, (k, vocabulary)
     choices: Tensor,   # the teachers' tokens, (k,)
@@ -279,10 +279,9 @@ def decision_loss(
     margin: float = 1.,# lead in log-probability at which a choice is settled
 ) -> Tensor:           # scalar, nats
     "Push each of the teachers' choices ahead of all other tokens, up to a margin."
-    c = choices[:, None]                                            # (k, 1)
-    best, who = logits.topk(2, -1)                                  # (k, 2)
-    lead = logits.gather(1, c) - torch.where(who[:, :1] == c, best[:, 1:], best[:, :1])
-    return (F.softplus(2 * (margin - lead[:, 0])) / 2 * weights).sum()
+    with torch.no_grad(): rivals = logits.scatter(1, choices[:, None], -torch.inf).argmax(-1)
+    own, best = logits.gather(1, torch.stack([choices, rivals], 1)).unbind(1)         # (k, 2) → (k,), (k,)
+    return (F.softplus(2 * (margin - own + best)) / 2 * weights).sum()
 
 # %% ../nbs/23_losses.ipynb #a1fb4f75
 ANSWER_TERMS = ('trajectory', 'decision', 'kl', 'task', 'tether')
