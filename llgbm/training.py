@@ -261,8 +261,8 @@ def backward_from(
     pairs = [(t, leaf.grad) for t, leaf in zip(outputs.tensors(), leaves.tensors()) if t.requires_grad]
     torch.autograd.backward(*zip(*pairs))
 
-# %% ../nbs/24_training.ipynb #84539cfb
-FORWARD_TOKENS = dict(cpu=64, cuda=2048)    # what starting a forward costs, in tokens
+# %% ../nbs/24_training.ipynb #0b749ed9
+FORWARD_TOKENS = dict(cpu=256, cuda=2048)   # what starting a forward costs, in tokens
 
 def row_lengths(
     batch: AnswerBatch, # rows
@@ -299,7 +299,7 @@ def positions_of(
     each = torch.arange(len(goals.rows)).split(counts)
     return torch.cat([each[r] for r in rows.tolist()])
 
-# %% ../nbs/24_training.ipynb #bf8c2bf4
+# %% ../nbs/24_training.ipynb #b582791f
 @patch
 def bank_terms(
     self: Trainer,
@@ -315,18 +315,20 @@ def bank_terms(
 
 @patch
 @torch.no_grad()
-def references(
+def piece(
     self: Trainer,
-    rows: AnswerBatch,
-    last: Tensor | None, # teachers' last hidden states there, (k, d)
+    batch: Batch,   # all adapters of this process
+    goals: Goals,   # of its rows
+    rows: Tensor,   # indices of some of them
     want: Collection[str],
-) -> dict[str, Tensor]: # arguments of `answer_terms`
-    "Compute other models' logits, if somebody wants them."
-    refs, model = {}, self.base.model
-    if 'kl' in want: refs['teacher_logits'] = head_logits(model, last)
+) -> tuple[AnswerBatch, Goals, dict[str, Tensor]]: # rows, what they are compared with, and other models' logits if somebody wants them
+    "Prepare a piece of a batch, before any adapter is attached."
+    at, refs, model = positions_of(goals, rows), {}, self.base.model
+    rows = take_rows(batch.rows, rows)
+    if 'kl' in want: refs['teacher_logits'] = head_logits(model, batch.last_states[at])
     if 'tether' in want:
         with self.accelerator.autocast(): refs['base_logits'] = run_answers(model, rows, logits=True).logits
-    return refs
+    return rows, goals.take(at).to(self.device), refs
 
 @patch
 def delta_terms(
@@ -341,7 +343,7 @@ def delta_terms(
     ways = dict(delta=lambda: compare(deltas, target), consistency=lambda: compare(predicted, deltas))
     return {k: f() for k, f in ways.items() if k in want}
 
-# %% ../nbs/24_training.ipynb #3e0f11df
+# %% ../nbs/24_training.ipynb #aef7d1ce
 @patch
 def behaviours(
     self: Trainer,
@@ -354,17 +356,13 @@ def behaviours(
     "Run the base under adapters, forward by forward, and compute the losses that need it."
     cfg, model, per, m = self.config, self.base.model, batch.per, len(out.bank)
     layers = cfg.match.layers if 'trajectory' in want else (-1,)
-    pieces = cut_rows(row_lengths(batch.rows).view(-1, per)[mine], FORWARD_TOKENS.get(self.device.type, 2048)) if set(ANSWER_TERMS) & want else []
-    for piece in pieces:
-        piece = piece + mine.start * per
-        at = positions_of(goals, piece)
-        rows, here = take_rows(batch.rows, piece), goals.take(at).to(self.device)
-        refs = self.references(rows, batch.last_states[at] if 'kl' in want else None, want)
-        with attach(model, out.bank), checkpointed(model, cfg.training.gradient_checkpointing):
-            with self.accelerator.autocast(): answers = run_answers(model, rows, layers, logits=bool(set(ANSWER_TERMS) - {'trajectory'} & want))
+    wanted = set(ANSWER_TERMS) & want
+    pieces = [self.piece(batch, goals, rows + mine.start * per, want) for rows in cut_rows(row_lengths(batch.rows).view(-1, per)[mine], FORWARD_TOKENS.get(self.device.type, 2048))] if wanted else []
+    with attach(model, out.bank) as on, checkpointed(model, cfg.training.gradient_checkpointing):
+        for rows, here, refs in pieces:
+            with self.accelerator.autocast(): answers = run_answers(model, rows, layers, logits=wanted != {'trajectory'})
             yield answer_terms(answers, here, want, margin=cfg.training.margin, **refs)
-    if {'delta', 'consistency'} & want:
-        with attach(model, out.bank) as on, checkpointed(model, cfg.training.gradient_checkpointing):
+        if {'delta', 'consistency'} & want:
             with self.accelerator.autocast(): deltas = attached_deltas(model, on, self.dataset.probes, self.dataset.base_activation, cfg.delta)
             yield {k: t * (m / len(batch)) for k, t in self.delta_terms(deltas, out.predicted, batch.deltas[mine], want).items()}
 
@@ -605,7 +603,7 @@ def validate(
     self.diary.log_eval(f'step_{self.step:06d}', dict(zip(table.adapter, table.exact_match)))
     return dict(exact_match=table.exact_match.mean())
 
-# %% ../nbs/24_training.ipynb #c81c7943
+# %% ../nbs/24_training.ipynb #7fd84c12
 def open_model(
     config: ExperimentConfig,
     device: torch.device | None = None, # None: the best there is
@@ -647,7 +645,7 @@ def make_trainer(
     scales = target_scales(dataset.weights) if cfg.lambda_weight else None
     trainer = Trainer(config, base, dataset, generator, head, accelerator, None, min(cfg.delta_batch_size, cfg.batch_size), scales,
         delta_scale(dataset.deltas) if cfg.lambda_delta or cfg.lambda_head else 1.)
-    trainer.optimizer = accelerator.prepare(torch.optim.AdamW(trainer.parameters, cfg.learning_rate, (.9, .98), weight_decay=cfg.weight_decay))
+    trainer.optimizer = accelerator.prepare(torch.optim.AdamW(trainer.parameters, cfg.learning_rate, (.9, .98), weight_decay=cfg.weight_decay, fused=cfg.mixed_precision != 'fp16'))
     return trainer
 
 # %% ../nbs/24_training.ipynb #105bab85
