@@ -396,8 +396,8 @@ def change(
         (d[section] if section else d)[key] = v
     return type(self).from_dict(d)
 
-# %% ../nbs/03_config.ipynb #99e55640
-_decision = TrainingConfig(lambda_weight=0., lambda_delta=0., lambda_decision=1., lambda_norm=0.03, lambda_schedule='constant', decay=0.7)
+# %% ../nbs/03_config.ipynb #bb17353d
+_decision = TrainingConfig(lambda_weight=0., lambda_delta=0., lambda_decision=1., lambda_norm=0.01, lambda_schedule='constant', decay=0.7)
 CONFIGS = dict(
     baseline=ExperimentConfig(experiment_name='baseline', training=TrainingConfig(lambda_delta=0.)),
     delta_multi=ExperimentConfig(experiment_name='delta_multi'),
@@ -405,7 +405,7 @@ CONFIGS = dict(
     decision=ExperimentConfig(experiment_name='decision', training=_decision),
     lab=ExperimentConfig(experiment_name='lab', model=ModelConfig('lab', 'float32'), lora=LoRAConfig(4, 8.), teachers='*/*/0, !mixtures/*',
         held_out_tasks=('medical/plain', 'math/json', 'code/polite', 'medical/shout', 'commonsense/tool', 'legal/spanish', 'legal/repeat', 'math/bullet'),
-        training=replace(_decision, batch_size=8, learning_rate=2e-3, num_steps=300, warmup_steps=20, delta_batch_size=64, save_interval=100)),
+        training=replace(_decision, lambda_norm=0.1, batch_size=8, learning_rate=2e-3, num_steps=300, warmup_steps=20, delta_batch_size=64, save_interval=100)),
 )
 
 def get_config(
