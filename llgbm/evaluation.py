@@ -344,7 +344,7 @@ def average_by_labels(
         for g in groups: w[g] += 1 / len(g) / len(groups)
     return weighted_bank(bank, weights, names)
 
-# %% ../nbs/25_evaluation.ipynb #a37724b7
+# %% ../nbs/25_evaluation.ipynb #e729f1e9
 KNOWS = {
     "base": "nothing",
     "mean of teachers": "the teachers, nothing of the task",
@@ -362,11 +362,12 @@ def simple_baselines(
     teacher_labels: Sequence[Mapping[str, str]] | None = None, # N
     wanted_labels: Sequence[Mapping[str, str]] | None = None,  # n
 ) -> dict[str, LoraBank | None]:                # method → n adapters
-    "Make everything that takes no training, under the names of `KNOWS`."
+    "Make everything that takes no training, under the names of `KNOWS`; labels count where every task shares one with a teacher."
     out = {"base": None, "mean of teachers": mean_of_teachers(bank, names)}
     for method, make in {"nearest teacher": nearest_teacher, "average of nearest": average_of_nearest, "ridge of teachers": ridge_of_teachers}.items():
         out[method] = make(wanted, teachers, bank, names)
-    return out | ({"average by labels": average_by_labels(bank, teacher_labels, wanted_labels, names)} if teacher_labels and wanted_labels else {})
+    common = teacher_labels and wanted_labels and all(any(w.items() & t.items() for t in teacher_labels) for w in wanted_labels)
+    return out | ({"average by labels": average_by_labels(bank, teacher_labels, wanted_labels, names)} if common else {})
 
 # %% ../nbs/25_evaluation.ipynb #a57d125e
 @torch.no_grad()
@@ -707,6 +708,26 @@ def __repr__(self: EvaluationReport): return f"EvaluationReport({self.title!r}, 
 def _repr_html_(self: EvaluationReport):
     s = self.settings
     return f"<p><b>{_esc(self.title)}</b>: {self.results.method.nunique()} methods, {self.results.task.nunique()} tasks, seeds {_esc(s['seeds'])}, {_esc(s['date'])}</p>" + _table_html(self.summary)
+
+# %% ../nbs/25_evaluation.ipynb #d2c44996
+_HEADINGS = dict(condition="What wrong conditions cost, in exact match", cost="Seconds to generate an adapter and to train one, and their ratio", training_tasks="By the number of training tasks")
+
+def _number(v): return f"{v:,.0f}" if abs(v) >= 100 else f"{v:.4f}" if 0 < abs(v) < .01 else f"{v:.3f}"
+
+def _table_text(table):
+    "A table as text; a named index becomes its first column, text is on the left, columns that hold nothing are left out."
+    table = (table if isinstance(table.index, pd.RangeIndex) else table.reset_index()).dropna(axis=1, how="all").rename(columns=lambda c: str(c).replace("_", " "))
+    wide = {c: max(map(len, [c, *table[c].astype(str)])) for c in table if table[c].map(lambda v: isinstance(v, str)).any()}
+    return table.assign(**{c: table[c].astype(str).str.ljust(w) for c, w in wide.items()}).rename(columns={c: c.ljust(w) for c, w in wide.items()}).to_string(index=False, float_format=_number, na_rep="–")
+
+@patch
+def to_text(self: EvaluationReport) -> str:
+    "Write the report's tables for a terminal."
+    r, s = self.results, self.summary
+    shown = s[[c for c in ("mean", "sd", "seeds", "se", "worst", "of_oracle", "knows") if c in s and not (c == "seeds" and s[c].max() == 1)]]
+    shown = shown.rename(columns=dict(mean="exact match", worst="worst task", knows="is told"))
+    parts = [f"{self.title}: exact match on {r.task.nunique()} tasks, {int(r.n.max())} questions each", _table_text(shown)]
+    return "\n".join(parts + [line for k, t in self.tables.items() for line in ("", _HEADINGS.get(k, k), _table_text(t))])
 
 # %% ../nbs/25_evaluation.ipynb #3f1158ed
 _CSS = """body{font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;color:#1f2937;max-width:1200px;margin:0 auto;padding:24px 20px 60px}
