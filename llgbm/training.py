@@ -8,11 +8,11 @@ __all__ = ['RECORD', 'FORWARD_TOKENS', 'QUESTIONS', 'STRENGTHS', 'PREDICTOR_FILE
            'list_checkpoints', 'read_checkpoint', 'newest_checkpoint', 'config_differences', 'check_run', 'Outputs',
            'each_output', 'Trainer', 'backward_from', 'row_lengths', 'cut_rows', 'take_rows', 'positions_of',
            'add_to_window', 'window_means', 'Run', 'open_model', 'make_accelerator', 'delta_head', 'make_trainer',
-           'training_figure', 'LossPanel', 'TrainResult', 'check_dataset', 'train', 'ridge', 'folds_of',
+           'check_dataset', 'training_figure', 'LossPanel', 'TrainResult', 'train', 'ridge', 'folds_of',
            'predict_left_out', 'DeltaPredictor', 'delta_scores', 'b1_config', 'PredictorResult', 'train_predictor',
            'train_delta_only']
 
-# %% ../nbs/24_training.ipynb #aa3acf58
+# %% ../nbs/24_training.ipynb #11a63163
 import gc, math, os, shutil, time, warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -39,7 +39,7 @@ from tqdm.auto import tqdm
 from .config import LAMBDAS, PENALTIES, ExperimentConfig, TrainingConfig
 from .dataset import Batch, TeacherDataset, load_dataset, record_split
 from .delta import decoder_layers
-from .files import atomic_dir, hash_file, hash_json, read_json, write_json, write_text
+from .files import atomic_dir, clear_leftovers, hash_file, hash_json, read_json, write_json, write_text
 from .functional_lora import attach
 from .generator import Generator, load_generator, make_generator
 from .lab import lab_base_dir
@@ -62,12 +62,13 @@ def learning_rate_at(
     fall = (config.num_steps - step) / (config.decay * config.num_steps) if config.decay else 1.
     return config.learning_rate * min(1., rise, fall)
 
-# %% ../nbs/24_training.ipynb #4deca635
+# %% ../nbs/24_training.ipynb #c2e48672
 def as_leaf(
     t: Tensor, # of any graph
 ) -> Tensor:   # the same values, without that graph
     "Cut a tensor off and give it an empty gradient."
-    leaf = t.detach().requires_grad_()
+    leaf = t.detach()
+    leaf = (leaf if 0 in leaf.stride() else leaf.contiguous()).requires_grad_()       # what is shared stays so
     leaf.grad = torch.zeros_like(leaf, memory_format=torch.contiguous_format)
     return leaf
 
@@ -516,7 +517,7 @@ def window_means(
     window.clear()
     return means
 
-# %% ../nbs/24_training.ipynb #694b6cf3
+# %% ../nbs/24_training.ipynb #ba0e50fe
 @dataclass(eq=False)
 class Run:
     "A training and its folder."
@@ -542,6 +543,7 @@ def resume(
     self: Run,
 ) -> int: # steps done
     "Go back to the newest good checkpoint, in weights and in metrics; or to the beginning."
+    if self.diary: clear_leftovers(self.checkpoints, older_than=0)
     found = newest_checkpoint(self.checkpoints)
     folder, record = found or (None, dict(step=0, window={}, metrics_bytes=0, micro=self.trainer.micro))
     if folder: self.trainer.load(folder)
@@ -648,6 +650,25 @@ def make_trainer(
     trainer.optimizer = accelerator.prepare(torch.optim.AdamW(trainer.parameters, cfg.learning_rate, (.9, .98), weight_decay=cfg.weight_decay, fused=cfg.mixed_precision != 'fp16'))
     return trainer
 
+# %% ../nbs/24_training.ipynb #b653a4bf
+def _needs(config):
+    "What teachers have to show for the losses of a configuration."
+    t = config.training
+    return bool(t.lambda_decision), bool(t.lambda_kl), config.match.layers if t.lambda_trajectory else None
+
+def check_dataset(
+    dataset: TeacherDataset,
+    config: ExperimentConfig,
+) -> TeacherDataset: # the same, for this configuration
+    "Raise `ValueError` if a dataset was made for other settings, or holds a task that training must not see."
+    names = {t.name for t in dataset.tasks + (dataset.validation.tasks if dataset.validation else [])}
+    if seen := sorted(n for n in names if any(fnmatchcase(n, p) for p in config.held_out_tasks)): raise ValueError(f'held_out_tasks: training must not see {", ".join(seen)}, and the dataset holds them')
+    free = ('training.', 'generator.', 'match.examples')
+    says = [d for d in config_differences(dataset.config.to_dict(), config) if not d.startswith(free) or d.startswith('training.weight_targets')]
+    if not says and _needs(config) != _needs(dataset.config): says = ['losses that need other things from the teachers']
+    if says: raise ValueError('the dataset was loaded for another configuration; load it for this one. What differs:\n  ' + '\n  '.join(says))
+    return replace(dataset, config=config)
+
 # %% ../nbs/24_training.ipynb #105bab85
 def training_figure(
     metrics: pd.DataFrame, # lines of metrics, a row each
@@ -719,31 +740,14 @@ class TrainResult:
 
     def _repr_html_(self): return f'<p>{self!r}</p>' + self.metrics.tail(8).to_html(index=False, float_format='%.4g')
 
-# %% ../nbs/24_training.ipynb #ff737f9f
-def _needs(config):
-    "What teachers have to show for the losses of a configuration."
-    t = config.training
-    return bool(t.lambda_decision), bool(t.lambda_kl), config.match.layers if t.lambda_trajectory else None
-
-def check_dataset(
-    dataset: TeacherDataset,
-    config: ExperimentConfig,
-) -> TeacherDataset: # the same, for this configuration
-    "Raise `ValueError` if a dataset was made for other settings, or holds a task that training must not see."
-    names = {t.name for t in dataset.tasks + (dataset.validation.tasks if dataset.validation else [])}
-    if seen := sorted(n for n in names if any(fnmatchcase(n, p) for p in config.held_out_tasks)): raise ValueError(f'held_out_tasks: training must not see {", ".join(seen)}, and the dataset holds them')
-    free = ('training.', 'generator.', 'match.examples')
-    says = [d for d in config_differences(dataset.config.to_dict(), config) if not d.startswith(free) or d.startswith('training.weight_targets')]
-    if not says and _needs(config) != _needs(dataset.config): says = ['losses that need other things from the teachers']
-    if says: raise ValueError('the dataset was loaded for another configuration; load it for this one. What differs:\n  ' + '\n  '.join(says))
-    return replace(dataset, config=config)
-
+# %% ../nbs/24_training.ipynb #b15958cc
 @contextmanager
-def _diary(out_dir, config, resume, accelerator):
+def _diary(out_dir, config, resume, accelerator, split):
     "The diary of a run, for the main process."
     if not accelerator.is_main_process: yield None; return
     with ExperimentLogger(out_dir, config, resume=resume) as diary:
-        config.save(Path(out_dir)/'config.yaml')
+        config.save(diary.dir/'config.yaml')
+        record_split(diary.dir, split)
         yield diary
 
 def train(
@@ -760,9 +764,8 @@ def train(
     check_run(out_dir, config)
     acc = make_accelerator(config.training.mixed_precision, base and base.model.device)
     base = base or open_model(config, acc.device)
-    with torch.random.fork_rng(), _diary(out_dir, config, resume, acc) as diary:
-        dataset = check_dataset(dataset or load_dataset(base, config, progress=progress and acc.is_main_process), config)
-        if diary: record_split(out_dir, dataset.split)
+    dataset = check_dataset(dataset or load_dataset(base, config, progress=progress and acc.is_main_process), config)
+    with torch.random.fork_rng([base.model.device] if base.model.device.type == 'cuda' else []), _diary(out_dir, config, resume, acc, dataset.split) as diary:
         run = Run(make_trainer(config, base, dataset, acc), out_dir, diary, on_log)
         first = run.resume()
         run.go(progress and acc.is_main_process)
@@ -914,7 +917,7 @@ def from_pretrained(
     made.strength = about['strength']
     return made
 
-# %% ../nbs/24_training.ipynb #da06ec2e
+# %% ../nbs/24_training.ipynb #b13684ca
 def b1_config(
     config: ExperimentConfig,
 ) -> ExperimentConfig:
@@ -945,13 +948,12 @@ def train_predictor(
     check_run(out_dir, config)
     acc = make_accelerator(device=base and base.model.device)
     base = base or open_model(config, acc.device)
-    with torch.random.fork_rng(), _diary(out_dir, config, resume, acc) as diary:
-        data = check_dataset(dataset or load_dataset(base, config, progress=False), config)
-        (*_, texts, dim), names = data.conditions.shape, [t.name for t in data.tasks]
-        predictor = DeltaPredictor(dim, data.deltas.shape[-1], data.encoder_settings, texts, base).fit(data.conditions, data.deltas, names)
-        scores = pd.DataFrame(dict(training=predictor.scores(data.conditions, data.deltas), left_out=predictor.left_out(data.conditions, data.deltas, names))).T
+    data = check_dataset(dataset or load_dataset(base, config, progress=False), config)
+    (*_, texts, dim), names = data.conditions.shape, [t.name for t in data.tasks]
+    predictor = DeltaPredictor(dim, data.deltas.shape[-1], data.encoder_settings, texts, base).fit(data.conditions, data.deltas, names)
+    scores = pd.DataFrame(dict(training=predictor.scores(data.conditions, data.deltas), left_out=predictor.left_out(data.conditions, data.deltas, names))).T
+    with _diary(out_dir, config, resume, acc, data.split) as diary:
         if diary:
-            record_split(out_dir, data.split)
             predictor.save_pretrained(out_dir/'delta_predictor')
             diary.log_eval('delta_predictor', scores.to_dict('index'))
         acc.wait_for_everyone()
