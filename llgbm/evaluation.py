@@ -435,7 +435,7 @@ def nonsense(
     words = " ".join(r.choice(NEUTRAL) for _ in text.split())
     return words[:1].upper() + words[1:] + "." * text.rstrip().endswith(".")
 
-# %% ../nbs/25_evaluation.ipynb #9fa16221
+# %% ../nbs/25_evaluation.ipynb #2c327c84
 OWN = "own condition"
 Texts = Sequence[Sequence[Sequence[str]]]       # for each of n tasks V variants of K texts, as `condition_texts` gives them
 
@@ -458,7 +458,8 @@ def wrong_conditions(
     "Encode right and wrong conditions of the same tasks."
     foil = foils(labels or [{}] * len(texts), known_labels or [{}] * len(known), seed)
     blur = lambda kind: [[[nonsense(t, kind, seed) for t in ts] for ts in variants] for variants in texts]
-    kinds = {OWN: texts, "shuffled": [texts[i] for i in derangement(len(texts), seed)], "foil": [known[i] for i in foil], "random words": blur("words"), "random letters": blur("letters")}
+    shuffled = {"shuffled": [texts[i] for i in derangement(len(texts), seed)]} if len(texts) > 1 else {}      # one task has no other
+    kinds = {OWN: texts, **shuffled, "foil": [known[i] for i in foil], "random words": blur("words"), "random letters": blur("letters")}
     return {k: encode_texts(encoder, ts) for k, ts in kinds.items()}
 
 # %% ../nbs/25_evaluation.ipynb #632ccc84
