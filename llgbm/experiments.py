@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CARD', 'prepare_lab', 'open_experiment', 'read_config', 'train_job', 'Bench', 'pick_tasks', 'read_oracles',
            'open_bench', 'spread_out', 'method_bank', 'baseline_banks', 'condition_table', 'lab_cost', 'resolve_run',
-           'evaluate_job', 'generate_job', 'Sweep', 'read_sweep', 'run_folder', 'judge_run', 'ablate_job',
+           'judge', 'evaluate_job', 'generate_job', 'Sweep', 'read_sweep', 'run_folder', 'judge_run', 'ablate_job',
            'delta_only_job', 'visualize_training']
 
 # %% ../nbs/81_experiments.ipynb #f4510503
@@ -169,7 +169,7 @@ def baseline_banks(
     banks = simple_baselines(d.teachers, mean(d.conditions), mean(bench.wanted), [t.name for t in bench.tasks], *(labels if all(labels[1]) else ()))
     return banks | ({"oracle": bench.oracles} if bench.oracles is not None else {})
 
-# %% ../nbs/81_experiments.ipynb #395d867e
+# %% ../nbs/81_experiments.ipynb #37448026
 def condition_table(
     generator: Generator,
     bench: Bench,
@@ -204,6 +204,20 @@ def resolve_run(
     if run is None or gen is None: raise FileNotFoundError(f"{path}: {'no config.yaml here or above' if run is None else 'no generator here (generator/generator.json)'}; give the folder of a finished run")
     return run, gen
 
+def judge(
+    generator: Generator,
+    bench: Bench,
+    config: ExperimentConfig,
+    n: int = 64,            # test questions for each task
+    repeats: int = 3,       # variants of each condition
+    progress: bool = True,  # show a bar
+) -> EvaluationReport:
+    "Compare a generator with everything simpler, and see what wrong conditions cost; in the lab, what an adapter costs."
+    banks = {**baseline_banks(bench), config.experiment_name: method_bank(generator, bench, repeats)}
+    tables = dict(condition=condition_table(generator, bench, config, n))
+    if config.model.base_model == "lab": tables["cost"] = lab_cost(generator, bench, config)
+    return EvaluationReport(evaluate_banks(bench.base, banks, bench.tasks, bench.oracles, n=n, progress=progress), dict(config_hash=config.get_hash(), seed=config.seed, questions=n), tables)
+
 @one_thread()
 def evaluate_job(
     checkpoint: str | Path,                # a run's folder
@@ -223,10 +237,8 @@ def evaluate_job(
     config = ExperimentConfig.load(run / "config.yaml")
     base = base or open_experiment(config, device, progress, oracles=oracles is None)
     bench = open_bench(base, dataset or load_dataset(base, config, progress=progress), config, which, data_dir, oracles)
-    generator = load_generator(folder, base)
-    banks = {**baseline_banks(bench), config.experiment_name: method_bank(generator, bench, repeats)}
-    report = EvaluationReport(evaluate_banks(base, banks, bench.tasks, bench.oracles, n=n, progress=progress), dict(checkpoint=str(checkpoint), config_hash=config.get_hash(), seed=config.seed, questions=n),
-        dict(condition=condition_table(generator, bench, config, n), **(dict(cost=lab_cost(generator, bench, config)) if config.model.base_model == "lab" else {})))
+    report = judge(load_generator(folder, base), bench, config, n, repeats, progress)
+    report.settings["checkpoint"] = str(checkpoint)
     if output_dir: report.save(output_dir)
     return report
 
