@@ -584,7 +584,7 @@ def _read_weights(file, want):
     try: return load(data)
     except SafetensorError as e: raise ValueError(f"{file}: not readable as safetensors: {e}") from e
 
-# %% ../nbs/22_generator.ipynb #c6f69464
+# %% ../nbs/22_generator.ipynb #11ac067b
 def load_generator(
     path: str | Path,                     # what `save_pretrained` wrote
     base: Base | nn.Module | None = None, # the base to use it on; another than it was made for is refused
@@ -598,7 +598,7 @@ def load_generator(
     config = _read_field(file, about, "config", GeneratorConfig.from_dict)
     shape = _read_field(file, about, "shape", LoraShape.from_dict)
     dim, texts, settings = _read_field(file, about, "condition", lambda c: (int(c["dim"]), int(c["texts"]), dict(c["settings"])))
-    if base is not None: _read_field(file, about, "base", lambda b: _check_base(file, b, base))
+    if base is not None: _check_base(file, _read_field(file, about, "base", lambda b: b and dict(b, fingerprint=str(b["fingerprint"]))), base)
     weights = _read_weights(path / WEIGHTS_FILE, _read_field(file, about, "sha256", str))
     with torch.random.fork_rng(devices=[]): gen = make_generator(config, shape, dim, settings, texts)       # draws nothing from the caller's generator
     try: gen.load_state_dict(weights, assign=True)
