@@ -710,7 +710,7 @@ def _repr_html_(self: EvaluationReport):
     s = self.settings
     return f"<p><b>{_esc(self.title)}</b>: {self.results.method.nunique()} methods, {self.results.task.nunique()} tasks, seeds {_esc(s['seeds'])}, {_esc(s['date'])}</p>" + _table_html(self.summary)
 
-# %% ../nbs/25_evaluation.ipynb #d2c44996
+# %% ../nbs/25_evaluation.ipynb #63a8912c
 _HEADINGS = dict(condition="What wrong conditions cost, in exact match", cost="Seconds to generate an adapter and to train one, and their ratio", training_tasks="By the number of training tasks")
 
 def _number(v): return f"{v:,.0f}" if abs(v) >= 100 else f"{v:.4f}" if 0 < abs(v) < .01 else f"{v:.3f}"
@@ -719,7 +719,8 @@ def _table_text(table):
     "A table as text; a named index becomes its first column, text is on the left, columns that hold nothing are left out."
     table = (table if isinstance(table.index, pd.RangeIndex) else table.reset_index()).dropna(axis=1, how="all").rename(columns=lambda c: str(c).replace("_", " "))
     wide = {c: max(map(len, [c, *table[c].astype(str)])) for c in table if table[c].map(lambda v: isinstance(v, str)).any()}
-    return table.assign(**{c: table[c].astype(str).str.ljust(w) for c, w in wide.items()}).rename(columns={c: c.ljust(w) for c, w in wide.items()}).to_string(index=False, float_format=_number, na_rep="–")
+    text = table.assign(**{c: table[c].astype(str).str.ljust(w) for c, w in wide.items()}).rename(columns={c: c.ljust(w) for c, w in wide.items()}).to_string(index=False, float_format=_number, na_rep="–")
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 @patch
 def to_text(self: EvaluationReport) -> str:
