@@ -8,7 +8,7 @@ __all__ = ['CARD', 'prepare_lab', 'open_experiment', 'read_config', 'train_job',
            'judge', 'evaluate_job', 'generate_job', 'Sweep', 'read_sweep', 'run_folder', 'judge_run', 'ablate_job',
            'delta_only_job', 'visualize_training']
 
-# %% ../nbs/81_experiments.ipynb #f4510503
+# %% ../nbs/81_experiments.ipynb #d552bcea
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -35,7 +35,7 @@ from .lora import LoraAdapter, LoraBank, find_adapters
 from .models import Base, one_thread
 from .reproducibility import read_metrics
 from .tasks import TaskData, find_tasks
-from .training import TrainResult, train, train_delta_only, training_figure
+from .training import TrainResult, b1_config, train, train_delta_only, training_figure
 
 # %% ../nbs/81_experiments.ipynb #2b0d12e1
 @one_thread()
@@ -169,18 +169,19 @@ def baseline_banks(
     banks = simple_baselines(d.teachers, mean(d.conditions), mean(bench.wanted), [t.name for t in bench.tasks], *(labels if all(labels[1]) else ()))
     return banks | ({"oracle": bench.oracles} if bench.oracles is not None else {})
 
-# %% ../nbs/81_experiments.ipynb #37448026
+# %% ../nbs/81_experiments.ipynb #cc89f570
 def condition_table(
     generator: Generator,
     bench: Bench,
     config: ExperimentConfig,
     n: int = 64,        # questions for each task
+    repeats: int = 3,   # variants of each condition
     seed: int = 0,      # of shuffles and nonsense
 ) -> pd.DataFrame:      # from `condition_effect`
     "Measure what wrong conditions cost."
     texts = lambda tasks: [condition_texts(t, config.condition, config.seed) for t in tasks]
     kinds = wrong_conditions(bench.encoder, texts(bench.tasks), texts(bench.dataset.tasks), [t.labels for t in bench.tasks], [t.labels for t in bench.dataset.tasks], seed)
-    banks = {k: generate_bank(generator, c, [t.name for t in bench.tasks]) for k, c in kinds.items()}
+    banks = {k: generate_bank(generator, torch.stack([spread_out(v, repeats) for v in c]), [t.name for t in bench.tasks]) for k, c in kinds.items()}
     return condition_effect(evaluate_banks(bench.base, banks, bench.tasks, n=n, progress=False)).reset_index()
 
 def lab_cost(
@@ -214,7 +215,7 @@ def judge(
 ) -> EvaluationReport:
     "Compare a generator with everything simpler, and see what wrong conditions cost; in the lab, what an adapter costs."
     banks = {**baseline_banks(bench), config.experiment_name: method_bank(generator, bench, repeats)}
-    tables = dict(condition=condition_table(generator, bench, config, n))
+    tables = dict(condition=condition_table(generator, bench, config, n, repeats))
     if config.model.base_model == "lab": tables["cost"] = lab_cost(generator, bench, config)
     return EvaluationReport(evaluate_banks(bench.base, banks, bench.tasks, bench.oracles, n=n, progress=progress), dict(config_hash=config.get_hash(), seed=config.seed, questions=n), tables)
 
@@ -348,7 +349,7 @@ def ablate_job(
     report.save(out)
     return report
 
-# %% ../nbs/81_experiments.ipynb #2f31cc95
+# %% ../nbs/81_experiments.ipynb #29b0d472
 def delta_only_job(
     config: str | Path | ExperimentConfig, # as `read_config`
     output_dir: str | Path,                # the run's folder
@@ -360,6 +361,7 @@ def delta_only_job(
 ):  # `TrainResult`, or `PredictorResult` for b2
     "Train on deltas alone. Raises as `train_delta_only`."
     config = read_config(config).change(dict(changes or {}))
+    if variant == "b1": config = b1_config(config)
     base = open_experiment(config, device, progress)
     with _threads(config): return train_delta_only(config, output_dir, variant, base=base, dataset=load_dataset(base, config, progress=progress), resume=resume, progress=progress)
 
