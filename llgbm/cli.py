@@ -20,12 +20,12 @@ from .config import CONFIGS, DeltaConfig, Domain, ExperimentConfig, ModelConfig,
 from .delta import DeltaResult
 from .demo import demo
 
-# %% ../nbs/90_cli.ipynb #9048a462
+# %% ../nbs/90_cli.ipynb #4b8c9dde
 class _Help(argparse.HelpFormatter):
     "Help that tells defaults where there are any, in wide lines."
     def __init__(self, prog): super().__init__(prog, max_help_position=34, width=110)
     def _get_help_string(self, action):
-        shown = action.help and action.option_strings and action.default not in (None, False, argparse.SUPPRESS)
+        shown = action.help and action.option_strings and action.default not in (None, False, [], argparse.SUPPRESS)
         return action.help + (" (default: %(default)s)" if shown else "") if action.help else action.help
 
 class _Parser(argparse.ArgumentParser):
