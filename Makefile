@@ -6,7 +6,7 @@ READY  := .venv/.ready
 DEMO   ?= outputs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs bench lab export clean
+.PHONY: help demo test docs bench study lab export clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -18,7 +18,7 @@ $(READY): settings.ini setup.py pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: $(READY) ## embed the lab's adapters by behaviour and draw their atlas, into outputs/demo
+demo: $(READY) ## train the lab's adapters, embed them by behaviour, train a generator and judge it, into outputs/demo
 	$(BIN)/llgbm demo --output_dir $(DEMO)
 
 # Tests run in parallel processes: two torch processes with all threads each are slower than one.
@@ -32,6 +32,13 @@ test: $(READY) ## run every notebook as a test, then tests/
 bench: $(READY) ## run the benchmarks and keep their figures in nbs/benchmarks
 	$(BIN)/python tools/run_notebooks.py nbs/benchmarks --save
 	$(BIN)/nbdev-clean --fname nbs/benchmarks
+
+# Runs that are finished are kept in outputs/, so a study that was stopped goes on.
+study: $(READY) ## train the study's generators with three seeds (hours), and keep its figures in nbs/studies
+	$(BIN)/llgbm ablate --sweep configs/sweeps/study.yaml --output_dir outputs/study
+	$(BIN)/llgbm ablate --sweep configs/sweeps/tasks.yaml --output_dir outputs/study_tasks
+	$(BIN)/python tools/run_notebooks.py nbs/studies --save
+	$(BIN)/nbdev-clean --fname nbs/studies
 
 lab: $(READY) ## train the lab's base model again and compare it with the one shipped
 	$(BIN)/llgbm lab build
