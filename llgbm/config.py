@@ -54,7 +54,7 @@ def _near(
     close = difflib.get_close_matches(str(name), known, 1, .6)
     return f'; did you mean {dotted(section, close[0])!r}?' if close else ''
 
-# %% ../nbs/03_config.ipynb #46d9f111
+# %% ../nbs/03_config.ipynb #f34eb975
 def _as_union(
     v: Any, # a value
     tp: Any, # a union of types
@@ -81,6 +81,7 @@ def as_type(
     if tp is float: v = _as_float(v)
     if tp is str and isinstance(v, os.PathLike): v = os.fspath(v)
     options = list(get_args(tp)) if get_origin(tp) is Literal else []
+    if v is False and 'no' in options: v = 'no' # as YAML reads a bare `no`
     if v not in options and type(v) is not tp: raise ValueError(f'{path}: expected {_spell(tp)}, got {v!r}{_near(v, options)}')
     return v
 
