@@ -7,11 +7,11 @@ __all__ = ['DEMO_PROBES', 'SENTENCE', 'QUESTION', 'PARTS', 'timed', 'pool_accura
            'demo_pool', 'demo_config', 'Sample', 'ask_both', 'GeneratorReport', 'demo_generator', 'DemoReport',
            'generator_text', 'demo']
 
-# %% ../nbs/82_demo.ipynb #ada4a507
+# %% ../nbs/82_demo.ipynb #6ab3d0f2
 import shutil, time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -167,7 +167,7 @@ def demo_generator(
     adapter = LoraAdapter.from_pretrained(generate_job(SENTENCE, run, written, base))
     return GeneratorReport(evaluation, ask_both(base, adapter), dict(generator=run, evaluation=report / "report.html", generated=written))
 
-# %% ../nbs/82_demo.ipynb #82ade244
+# %% ../nbs/82_demo.ipynb #f1505141
 @dataclass
 class DemoReport:
     "What a demonstration found, and where it put it."
@@ -193,8 +193,9 @@ def generator_text(
     report: GeneratorReport,
 ) -> list[str]: # lines
     "Say in plain words what came of the generator."
-    cost, sample = report.evaluation.tables["cost"].iloc[0], report.sample
-    return ["Adapters written from a sentence, for tasks that neither the generator nor any teacher was trained on", report.evaluation.to_text(), "",
+    tables, sample = dict(report.evaluation.tables), report.sample
+    cost = tables.pop("cost").iloc[0]
+    return ["Adapters written from a sentence, for tasks that neither the generator nor any teacher was trained on", replace(report.evaluation, tables=tables).to_text(), "",
         f"Writing an adapter takes {cost.seconds_generate * 1000:.1f} ms, training one {cost.seconds_train:.1f} s: {cost.ratio:,.0f} times as long.", "",
         f"One of them, written from “{sample.description}”", str(sample)]
 

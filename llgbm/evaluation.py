@@ -710,10 +710,10 @@ def _repr_html_(self: EvaluationReport):
     s = self.settings
     return f"<p><b>{_esc(self.title)}</b>: {self.results.method.nunique()} methods, {self.results.task.nunique()} tasks, seeds {_esc(s['seeds'])}, {_esc(s['date'])}</p>" + _table_html(self.summary)
 
-# %% ../nbs/25_evaluation.ipynb #63a8912c
+# %% ../nbs/25_evaluation.ipynb #92913127
 _HEADINGS = dict(condition="What wrong conditions cost, in exact match", cost="Seconds to generate an adapter and to train one, and their ratio", training_tasks="By the number of training tasks")
 
-def _number(v): return f"{v:,.0f}" if abs(v) >= 100 else f"{v:.4f}" if 0 < abs(v) < .01 else f"{v:.3f}"
+def _number(v): return f"{v:,.0f}" if abs(v) >= 100 else f"{v:.2g}" if 0 < abs(v) < .001 else f"{v:.3f}"
 
 def _table_text(table):
     "A table as text; a named index becomes its first column, text is on the left, columns that hold nothing are left out."
