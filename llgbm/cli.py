@@ -164,7 +164,7 @@ def _generate_adapter(a):
     made = experiments.generate_job(a.description, a.checkpoint, a.output, device=a.device)
     return _written(dict(adapter=made, card=made / "README.md"))
 
-# %% ../nbs/90_cli.ipynb #7219f931
+# %% ../nbs/90_cli.ipynb #7210be5d
 def _command(sub, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
     p = sub.add_parser(name, help=text.split(".")[0], description=text)
     p.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -182,27 +182,48 @@ def _lab_parsers(sub):
     p = _command(lab, "tasks", _lab_tasks, "Write the lab's tasks as files: descriptions, training and test examples, in the form of your own tasks.")
     p.add_argument("--output_dir", default="data/tasks", help="where <domain>/<behaviour> folders go")
 
+def _delta_parsers(sub):
+    p = _command(sub, "compute-deltas", _compute_deltas, "Compute the deltas of all PEFT adapters below a folder. Valid ones are taken from the cache; a broken adapter is listed and stops nothing. "
+                 "Several processes (torchrun, accelerate launch) share the work.")
+    p.add_argument("--checkpoint_dir", required=True, help="folder searched for PEFT adapter directories")
+    p.add_argument("--output_dir", required=True, help="the cache: manifest.json, base_activation.npy and an .npy for each adapter")
+    p.add_argument("--force_recompute", action="store_true", help="don't look into the cache")
+    p.add_argument("--max_batch_tokens", type=int, help="tokens per forward; follows the memory there is if left out")
+    p.add_argument("--no_check_base", action="store_true", help="take adapters that name another base")
+    _base_options(p, ModelConfig().base_model); _probe_options(p); _delta_options(p)
+
 def _generator_parsers(sub):
-    p = _command(sub, "train", _train, "Train a generator that writes adapters from text, as a configuration says. Goes on where a killed run stopped. Several processes (accelerate launch) share every batch.")
+    p = _command(sub, "train", _train, "Train a generator that writes adapters from text, as a configuration says. Goes on where a killed run stopped. Several processes (torchrun, accelerate launch) share every batch.")
     _experiment_options(p)
     p = _command(sub, "train-delta-only", _train_delta_only, "Train on deltas alone. Variant b1: a generator from the delta loss; b2: a predictor from text to delta, to find adapters by.")
     p.add_argument("--variant", choices=["b1", "b2"], default="b1", help="what to train")
     _experiment_options(p)
+    p = _command(sub, "generate-adapter", _generate_adapter, "Write an adapter from a description, as a PEFT directory with a small model card.")
+    p.add_argument("description", help="what the adapter should do, in a sentence")
+    p.add_argument("--checkpoint", required=True, help="a run's folder, from train")
+    p.add_argument("--output", required=True, help="the PEFT directory to make")
+    _device_option(p)
+
+def _comparison_parsers(sub):
     p = _command(sub, "evaluate", _evaluate, "Judge a generator on tasks it never saw, beside everything simpler; say what wrong descriptions cost, and how much cheaper generating is than training.")
     p.add_argument("--checkpoint", required=True, help="a run's folder, from train")
     p.add_argument("--output", required=True, help="where the page and the tables go")
     p.add_argument("--data_dir", help="folder of tasks; the one that training used if left out")
     p.add_argument("--tasks", nargs="+", metavar="PATTERN", help="which tasks, such as 'math/*'; those that training held out if left out")
     _question_options(p)
-    p = _command(sub, "generate-adapter", _generate_adapter, "Write an adapter from a description, as a PEFT directory with a small model card.")
-    p.add_argument("description", help="what the adapter should do, in a sentence")
-    p.add_argument("--checkpoint", required=True, help="a run's folder, from train")
-    p.add_argument("--output", required=True, help="the PEFT directory to make")
-    _device_option(p)
     p = _command(sub, "ablate", _ablate, "Train every variant of a sweep with every seed, and compare them on held-out tasks. Finished runs are kept, so a killed sweep goes on.")
     p.add_argument("--sweep", required=True, metavar="FILE", help="YAML with config, seeds and variants, such as configs/sweeps/study.yaml")
     p.add_argument("--output_dir", required=True, help="a folder for each variant and seed, and the report")
     _question_options(p)
+
+def _picture_parsers(sub):
+    p = _command(sub, "visualize", _visualize, "Draw what a run has written. Type deltas: maps, similarity, norms and neighbours; type training: losses and validations. One HTML page, and tables.")
+    p.add_argument("--type", choices=["deltas", "training"], default="deltas", help="what to draw")
+    p.add_argument("--input_dir", required=True, help="a cache from compute-deltas, or the folder of a run from train")
+    p.add_argument("--output_dir", required=True, help="where pages and tables go")
+    g = p.add_argument_group("for --type deltas")
+    g.add_argument("--labels", help="CSV with a column 'adapter' and one for each kind of label; taken from the ids (domain/behaviour/…) if left out")
+    g.add_argument("--title", help="heading of the page; Adapter atlas if left out")
 
 def make_parser() -> argparse.ArgumentParser:
     "Return the parser of all commands."
@@ -214,23 +235,7 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument("--force", action="store_true", help="start from nothing")
     p = _command(sub, "verify", _verify, "Check that everything works here: imports, versions, a base, a delta, an adapter's round trip. A line each.")
     _base_options(p, "lab")
-    _lab_parsers(sub)
-    p = _command(sub, "compute-deltas", _compute_deltas, "Compute the deltas of all PEFT adapters below a folder. Valid ones are taken from the cache; a broken adapter is listed and stops nothing. "
-                 "Several processes (torchrun, accelerate launch) share the work.")
-    p.add_argument("--checkpoint_dir", required=True, help="folder searched for PEFT adapter directories")
-    p.add_argument("--output_dir", required=True, help="the cache: manifest.json, base_activation.npy and an .npy for each adapter")
-    p.add_argument("--force_recompute", action="store_true", help="don't look into the cache")
-    p.add_argument("--max_batch_tokens", type=int, help="tokens per forward; follows the memory there is if left out")
-    p.add_argument("--no_check_base", action="store_true", help="take adapters that name another base")
-    _base_options(p, ModelConfig().base_model); _probe_options(p); _delta_options(p)
-    _generator_parsers(sub)
-    p = _command(sub, "visualize", _visualize, "Draw what a run has written. Type deltas: maps, similarity, norms and neighbours; type training: losses and validations. One HTML page, and tables.")
-    p.add_argument("--type", choices=["deltas", "training"], default="deltas", help="what to draw")
-    p.add_argument("--input_dir", required=True, help="a cache from compute-deltas, or the folder of a run from train")
-    p.add_argument("--output_dir", required=True, help="where pages and tables go")
-    g = p.add_argument_group("for --type deltas")
-    g.add_argument("--labels", help="CSV with a column 'adapter' and one for each kind of label; taken from the ids (domain/behaviour/…) if left out")
-    g.add_argument("--title", help="heading of the page; Adapter atlas if left out")
+    for parsers in (_lab_parsers, _delta_parsers, _generator_parsers, _comparison_parsers, _picture_parsers): parsers(sub)
     return parser
 
 # %% ../nbs/90_cli.ipynb #ca9d7aab
