@@ -12,10 +12,10 @@ __all__ = ['RECORD', 'FORWARD_TOKENS', 'QUESTIONS', 'STRENGTHS', 'PREDICTOR_FILE
            'predict_left_out', 'DeltaPredictor', 'delta_scores', 'b1_config', 'PredictorResult', 'train_predictor',
            'train_delta_only']
 
-# %% ../nbs/24_training.ipynb #11a63163
-import gc, math, os, shutil, time, warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+# %% ../nbs/24_training.ipynb #d43dd3fa
+import gc, html, os, shutil, time, warnings
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from fnmatch import fnmatchcase
@@ -605,7 +605,7 @@ def validate(
     self.diary.log_eval(f'step_{self.step:06d}', dict(zip(table.adapter, table.exact_match)))
     return dict(exact_match=table.exact_match.mean())
 
-# %% ../nbs/24_training.ipynb #7fd84c12
+# %% ../nbs/24_training.ipynb #7f8f7f5b
 def open_model(
     config: ExperimentConfig,
     device: torch.device | None = None, # None: the best there is
@@ -640,6 +640,7 @@ def make_trainer(
 ) -> Trainer:
     "Make a fresh generator and what trains it, from the configuration's seed."
     cfg = config.training
+    if config.lora.dropout: raise ValueError(f'lora.dropout is {config.lora.dropout}: adapters that are written, not trained, have none; set it to 0, or use generator.dropout')
     torch.manual_seed(step_seed(config.seed))
     generator = make_generator(config.generator, dataset.shape, dataset.conditions.shape[-1], dataset.encoder_settings, dataset.conditions.shape[-2], base)
     generator.fit_conditions(dataset.conditions).fit_weights(dataset.weights).to(base.model.device).train()
@@ -715,7 +716,7 @@ class LossPanel:
 
     def _repr_mimebundle_(self, **kw): return self.figure._repr_mimebundle_(**kw)
 
-# %% ../nbs/24_training.ipynb #15dd7c75
+# %% ../nbs/24_training.ipynb #7cfab460
 @dataclass(frozen=True, repr=False)
 class TrainResult:
     "What a training leaves behind."
@@ -738,7 +739,7 @@ class TrainResult:
         last = '' if self.metrics.empty else ', ' + ', '.join(f'{k} {v:.3g}' for k, v in self.metrics.iloc[-1].items() if k in ('step', 'loss', 'exact_match') and v == v)
         return f'TrainResult({self.out_dir}{last}; {self.steps} steps in {self.seconds:.0f} s)'
 
-    def _repr_html_(self): return f'<p>{self!r}</p>' + self.metrics.tail(8).to_html(index=False, float_format='%.4g')
+    def _repr_html_(self): return f'<p>{html.escape(repr(self))}</p>' + self.metrics.tail(8).to_html(index=False, float_format='%.4g')
 
 # %% ../nbs/24_training.ipynb #b15958cc
 @contextmanager
@@ -917,7 +918,7 @@ def from_pretrained(
     made.strength = about['strength']
     return made
 
-# %% ../nbs/24_training.ipynb #b13684ca
+# %% ../nbs/24_training.ipynb #7e8abd84
 def b1_config(
     config: ExperimentConfig,
 ) -> ExperimentConfig:
@@ -934,7 +935,7 @@ class PredictorResult:
     seconds: float        # that it took
 
     def __repr__(self): return f'PredictorResult({self.out_dir}, {self.predictor!r})'
-    def _repr_html_(self): return f'<p>{self!r}</p>' + self.scores.to_html(float_format='%.3g')
+    def _repr_html_(self): return f'<p>{html.escape(repr(self))}</p>' + self.scores.to_html(float_format='%.3g')
 
 def train_predictor(
     config: ExperimentConfig,
