@@ -12,7 +12,7 @@ __all__ = ['RECORD', 'FORWARD_TOKENS', 'QUESTIONS', 'STRENGTHS', 'PREDICTOR_FILE
            'predict_left_out', 'DeltaPredictor', 'delta_scores', 'b1_config', 'PredictorResult', 'train_predictor',
            'train_delta_only']
 
-# %% ../nbs/24_training.ipynb #d43dd3fa
+# %% ../nbs/24_training.ipynb #15a1fb5a
 import gc, html, os, shutil, time, warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,7 +42,7 @@ from .delta import decoder_layers
 from .files import atomic_dir, clear_leftovers, hash_file, hash_json, read_json, write_json, write_text
 from .functional_lora import attach
 from .generator import Generator, load_generator, make_generator
-from .lab import lab_base_dir
+from .lab import BASE_NAME, lab_base_dir
 from .lora import LoraBank
 from .losses import ANSWER_TERMS, Goals, LossError, TargetScales, answer_terms, attached_deltas, check_terms, delta_loss, delta_scale, head_logits, lambdas_at, make_goals, norm_penalty, run_answers, target_scales, variance_penalty, weight_loss
 from .models import Base, base_fingerprint, load_base
@@ -605,14 +605,16 @@ def validate(
     self.diary.log_eval(f'step_{self.step:06d}', dict(zip(table.adapter, table.exact_match)))
     return dict(exact_match=table.exact_match.mean())
 
-# %% ../nbs/24_training.ipynb #7f8f7f5b
+# %% ../nbs/24_training.ipynb #33919b9e
 def open_model(
     config: ExperimentConfig,
     device: torch.device | None = None, # None: the best there is
 ) -> Base:
     "Load the base of an experiment; `lab` is the lab's."
-    m = config.model
-    return load_base(lab_base_dir() if m.base_model == 'lab' else m.base_model, m.dtype, device, m.trust_remote_code, m.revision)
+    m, lab = config.model, config.model.base_model == 'lab'
+    base = load_base(lab_base_dir() if lab else m.base_model, m.dtype, device, m.trust_remote_code, m.revision)
+    if lab: base.model.config._name_or_path = BASE_NAME     # and not where it lies on this machine
+    return base
 
 def make_accelerator(
     mixed_precision: str = 'no',        # no, bf16 or fp16
@@ -651,11 +653,15 @@ def make_trainer(
     trainer.optimizer = accelerator.prepare(torch.optim.AdamW(trainer.parameters, cfg.learning_rate, (.9, .98), weight_decay=cfg.weight_decay, fused=cfg.mixed_precision != 'fp16'))
     return trainer
 
-# %% ../nbs/24_training.ipynb #b653a4bf
+# %% ../nbs/24_training.ipynb #4bd6e532
 def _needs(config):
-    "What teachers have to show for the losses of a configuration."
+    "What teachers have to show for the losses of a configuration: choices, and hidden states."
     t = config.training
-    return bool(t.lambda_decision), bool(t.lambda_kl), config.match.layers if t.lambda_trajectory else None
+    return bool(t.lambda_decision), (config.match.layers if t.lambda_trajectory else (), bool(t.lambda_kl))
+
+def _lacks(have, need):
+    "Whether a dataset made for the needs of one configuration leaves some of another's open."
+    return need[0] > have[0] or (any(need[1]) and need[1] != have[1])
 
 def check_dataset(
     dataset: TeacherDataset,
@@ -666,7 +672,7 @@ def check_dataset(
     if seen := sorted(n for n in names if any(fnmatchcase(n, p) for p in config.held_out_tasks)): raise ValueError(f'held_out_tasks: training must not see {", ".join(seen)}, and the dataset holds them')
     free = ('training.', 'generator.', 'match.examples')
     says = [d for d in config_differences(dataset.config.to_dict(), config) if not d.startswith(free) or d.startswith('training.weight_targets')]
-    if not says and _needs(config) != _needs(dataset.config): says = ['losses that need other things from the teachers']
+    if not says and _lacks(_needs(dataset.config), _needs(config)): says = ['losses that need other things from the teachers']
     if says: raise ValueError('the dataset was loaded for another configuration; load it for this one. What differs:\n  ' + '\n  '.join(says))
     return replace(dataset, config=config)
 
