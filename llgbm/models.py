@@ -26,13 +26,18 @@ from transformers.masking_utils import sdpa_mask
 from .files import hash_json
 from .lora import update_hash
 
-# %% ../nbs/02_models.ipynb #e15e7548
+# %% ../nbs/02_models.ipynb #962b718c
+def _own_gpu():
+    "The number of this process's GPU, when a launcher started several; nothing when it is alone."
+    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1
+    return () if alone else (int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count(),)
+
 def pick_device(
     device: str | torch.device | None = None, # 'cuda', 'cuda:1', 'mps', 'cpu'; None takes the best there is
 ) -> torch.device:
-    "Return the device to run on."
+    "Return the device to run on; of several processes on one machine each takes a GPU of its own."
     if device is not None: return torch.device(device)
-    if torch.cuda.is_available(): return torch.device("cuda")
+    if torch.cuda.is_available(): return torch.device("cuda", *_own_gpu())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 def pick_dtype(
