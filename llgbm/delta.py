@@ -245,7 +245,7 @@ def batches(
         if len(b) >= _batch_size(l.adapter, tokens_each, max_tokens): yield bins.pop(_kind(l.adapter))
     yield from bins.values()
 
-# %% ../nbs/12_delta.ipynb #19751268
+# %% ../nbs/12_delta.ipynb #a7119db3
 @torch.no_grad()
 def batch_deltas(
     model: nn.Module,                    # the base
@@ -258,7 +258,7 @@ def batch_deltas(
     bank = LoraBank.from_adapters(adapters, dtype=torch.float32)
     try:
         with attach(model, bank) as on, fan_out(model, on): acts = probe_activations(model, probes, delta, rows=len(adapters))
-        return torch.where(bank.finite()[:, None], acts.cpu() - base, torch.nan)
+        return torch.where(bank.finite()[:, None].cpu(), acts.cpu() - base, torch.nan)
     except torch.cuda.OutOfMemoryError:
         if len(adapters) == 1: raise
     half = len(adapters) // 2

@@ -542,7 +542,7 @@ class LoraBank:
         "All tensors of the bank, A before B."
         return [*self.A.values(), *self.B.values()]
 
-# %% ../nbs/00_lora.ipynb #e27c6882
+# %% ../nbs/00_lora.ipynb #5c17d163
 def _stack(parts, shape, dtype):
     "Stack (r_i, in) or (out, r_i) parts into zeros of `shape`; None is an empty part."
     if all(p is not None and p.shape == shape[1:] and p.dtype == parts[0].dtype for p in parts): return torch.stack(parts).to(dtype)
@@ -568,7 +568,7 @@ def from_adapters(
         (out, inp), N, r = next(p.shape for p in ps if p), len(ps), max(ranks[m])
         As[m] = _stack([p.A if p else None for p in ps], (N, r, inp), dtype)
         Bs[m] = _stack([p.B if p else None for p in ps], (N, out, r), dtype)
-        if any(p and p.scaling != 1 for p in ps): Bs[m] *= torch.tensor([p.scaling if p else 1.0 for p in ps], dtype=dtype)[:, None, None]
+        if any(p and p.scaling != 1 for p in ps): Bs[m] *= torch.tensor([p.scaling if p else 1.0 for p in ps], dtype=dtype, device=Bs[m].device)[:, None, None]
     return cls(As, Bs, [a.name for a in adapters], ranks, adapters[0].base)
 
 # %% ../nbs/00_lora.ipynb #3d631103
