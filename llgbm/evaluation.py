@@ -11,9 +11,9 @@ __all__ = ['Rows', 'MEASURES', 'LOWER', 'KNOWS', 'NEUTRAL', 'OWN', 'Texts', 'cop
            'stack_seeds', 'by_task', 'by_seed', 'standard_error', 'summarise', 'results_figure', 'task_heatmap',
            'by_training_tasks', 'training_tasks_figure', 'generation_cost', 'EvaluationReport', 'nearness']
 
-# %% ../nbs/25_evaluation.ipynb #a171841c
+# %% ../nbs/25_evaluation.ipynb #a314af4a
 import html, random, sys, time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from math import sqrt
@@ -435,7 +435,7 @@ def nonsense(
     words = " ".join(r.choice(NEUTRAL) for _ in text.split())
     return words[:1].upper() + words[1:] + "." * text.rstrip().endswith(".")
 
-# %% ../nbs/25_evaluation.ipynb #2c327c84
+# %% ../nbs/25_evaluation.ipynb #92dbdbed
 OWN = "own condition"
 Texts = Sequence[Sequence[Sequence[str]]]       # for each of n tasks V variants of K texts, as `condition_texts` gives them
 
@@ -443,8 +443,9 @@ def encode_texts(
     encoder: Callable[[list[str]], Tensor], # texts → (number, dim)
     texts: Texts,                           # n times V times K
 ) -> Tensor:                                # (n, V, K, dim)
-    "Encode the texts of several tasks. Raises as `encode`."
+    "Encode the texts of several tasks. Raises `ValueError` when one has more of them than another, and as `encode`."
     n, V, K = len(texts), len(texts[0]), len(texts[0][0])
+    if any(len(variants) != V or any(len(ts) != K for ts in variants) for variants in texts): raise ValueError(f"every task must have the same number of variants and texts, got {[[len(ts) for ts in variants] for variants in texts]}")
     return encode(encoder, [t for variants in texts for ts in variants for t in ts], progress=False).view(n, V, K, -1)      # (n·V·K, dim) → (n, V, K, dim)
 
 def wrong_conditions(
@@ -509,7 +510,7 @@ def standard_error(
     "Return the standard error of a share."
     return np.sqrt(p * (1 - p) / n)
 
-# %% ../nbs/25_evaluation.ipynb #9aa36593
+# %% ../nbs/25_evaluation.ipynb #ae2b7a01
 def _leads(out, metric, oracle, against):
     "Compare every method with the best other one."
     sign = -1 if metric in LOWER else 1
@@ -538,7 +539,7 @@ def summarise(
     out = pd.DataFrame(dict(mean=seeds.mean(axis=1), sd=seeds.std(axis=1, ddof=1), seeds=seeds.count(axis=1)))
     if metric == "exact_match": out["se"] = np.sqrt((tasks * (1 - tasks)).clip(lower=0).div(results.n.mean()).mean(axis=1) / tasks.shape[1])
     out = out.assign(task_sd=tasks.std(axis=1, ddof=1), worst=tasks.max(axis=1) if metric in LOWER else tasks.min(axis=1))
-    if oracle in out.index and metric not in LOWER: out["of_oracle"] = out["mean"] / out["mean"][oracle]
+    if oracle in out.index and metric not in LOWER: out["of_oracle"] = out["mean"] / (out["mean"][oracle] or np.nan)       # nothing is a share of nothing
     out = out.assign(rival=None, lead=np.nan, spread=np.nan, ahead=pd.array([pd.NA] * len(out), "boolean"))
     return _leads(out, metric, oracle, against).assign(knows=[knows.get(m, "the task's condition") for m in out.index])
 
