@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Domain', 'LAMBDAS', 'PENALTIES', 'CONFIGS', 'dotted', 'as_type', 'knob', 'check_limits', 'Section', 'ModelConfig',
            'LoRAConfig', 'ProbeConfig', 'DeltaConfig', 'ConditionConfig', 'GeneratorConfig', 'MatchConfig',
-           'TrainingConfig', 'ExperimentConfig', 'known_keys', 'get_config']
+           'TrainingConfig', 'ExperimentConfig', 'known_keys', 'read_yaml', 'get_config']
 
 # %% ../nbs/03_config.ipynb #f875fa95
 import difflib, math, os
@@ -322,7 +322,7 @@ def to_dict(
     "Give the configuration as plain values."
     return asdict(self, dict_factory=lambda pairs: {k: list(v) if isinstance(v, tuple) else v for k, v in pairs})
 
-# %% ../nbs/03_config.ipynb #bf6a08b2
+# %% ../nbs/03_config.ipynb #19620cd0
 class _StrictLoader(yaml.SafeLoader): "Refuse keys that stand twice in one mapping."
 
 def _unique_mapping(
@@ -338,7 +338,16 @@ def _unique_mapping(
 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
 
-# %% ../nbs/03_config.ipynb #3fc210bb
+def read_yaml(
+    path: str | os.PathLike, # a YAML file
+) -> Any: # what it holds
+    "Read a YAML file; raise `FileNotFoundError` or a `ValueError` that names the file."
+    path = Path(path)
+    if not path.is_file(): raise FileNotFoundError(f'{path}: no such configuration file')
+    try: return yaml.load(path.read_text(encoding='utf-8'), _StrictLoader)
+    except (ValueError, TypeError, yaml.YAMLError) as e: raise ValueError(f'{path}: {e}') from e
+
+# %% ../nbs/03_config.ipynb #196da7f6
 @patch
 def to_yaml(
     self: Section,
@@ -360,10 +369,9 @@ def load(
     path: str | os.PathLike, # a YAML file
 ) -> ExperimentConfig: # the checked configuration
     "Read a YAML file; raise `FileNotFoundError` or a `ValueError` that names the file and the key."
-    path = Path(path)
-    if not path.is_file(): raise FileNotFoundError(f'{path}: no such configuration file')
-    try: return cls.from_dict(yaml.load(path.read_text(encoding='utf-8'), _StrictLoader))
-    except (ValueError, TypeError, yaml.YAMLError) as e: raise ValueError(f'{path}: {e}') from e
+    plain = read_yaml(path)
+    try: return cls.from_dict(plain)
+    except (ValueError, TypeError) as e: raise ValueError(f'{path}: {e}') from e
 
 # %% ../nbs/03_config.ipynb #a8f50340
 def _science(
