@@ -28,15 +28,15 @@ from .lora import LoraAdapter, LoraBank
 from .models import Base, load_base, one_thread
 from .probes import get_probes
 
-# %% ../nbs/80_jobs.ipynb #86c3b3e8
+# %% ../nbs/80_jobs.ipynb #01e1c0ee
 def open_base(
     name: str = "lab",                # 'lab', a hub id or a directory
-    dtype: str | None = None,         # None: bfloat16 on a GPU, float32 on a CPU
+    dtype: str | None = None,         # None: bfloat16 on a GPU, float32 on a CPU and in the lab
     device: str | None = None,        # None: the best there is
     **kw,                             # as `load_base`: trust_remote_code, revision
 ) -> Base:
     "Load a base model and its tokenizer. Raises as `load_base`."
-    base = load_base(lab.lab_base_dir() if name == "lab" else name, dtype, device, **kw)
+    base = load_base(*((lab.lab_base_dir(), dtype or "float32") if name == "lab" else (name, dtype)), device, **kw)
     if name == "lab": base.model.config._name_or_path = lab.BASE_NAME        # adapters name their base, and where it is on this machine says nothing elsewhere
     return base
 
