@@ -309,12 +309,17 @@ def pick(
     s = int(where * parts)
     return r.sample(range(s * n // parts, (s + 1) * n // parts), k)
 
-# %% ../nbs/21_dataset.ipynb #7d364bdf
+# %% ../nbs/21_dataset.ipynb #98b0f7eb
 def probe_examples(
     probes: ProbeTokens, # input_ids (P, T), lengths (P,)
 ) -> list[tuple[list[int], list[int], list[float]]]: # as `encode_answers`
     "Turn probes into examples that look at their last token."
     return [(ids[:n].tolist(), [0], [1.]) for ids, n in zip(probes.input_ids, probes.lengths)]
+
+def _check_layers(model, config):
+    "Raise `ValueError` for hidden states that the model doesn't have."
+    n = model.config.get_text_config().num_hidden_layers
+    if bad := [l for l in config.match.layers if not -n - 1 <= l <= n]: raise ValueError(f"match.layers: {bad} are not there, the base has hidden states 0 … {n}, or −1 … −{n + 1}")
 
 def check_matching(
     config: ExperimentConfig,     # match, training
@@ -558,7 +563,7 @@ def _states(model, config, bank, examples, max_bytes, progress):
     if not layers and not choices: return None
     return keep_states(TeacherStates(model, bank, examples, layers, choices), config, max_bytes, progress)
 
-# %% ../nbs/21_dataset.ipynb #2d36dfbb
+# %% ../nbs/21_dataset.ipynb #aa8b536e
 def load_dataset(
     base: Base,
     config: ExperimentConfig,
@@ -572,6 +577,7 @@ def load_dataset(
     paths, of = choose_teachers(config, known, split, names)
     tasks, unseen = [known[t] for t in of.values()], [known[t] for t in split.validation]
     check_matching(config, tasks)
+    _check_layers(base.model, config)
     raw, shape = load_teachers(base.model, paths), generated_shape(base.model, config)
     weights, kept = shape_teachers(raw, shape, strict=bool(config.training.lambda_weight))
     found = teacher_deltas(base, config, raw, progress)

@@ -616,13 +616,15 @@ def finite(self: LoraBank) -> Tensor: # (N,) bool
     "Tell which adapters are free of NaN and inf."
     return torch.stack([torch.isfinite(t).flatten(1).all(1) for t in self.parameters()]).all(0)
 
-# %% ../nbs/00_lora.ipynb #7e942b33
+# %% ../nbs/00_lora.ipynb #a6a0af1b
 def target_paths(
     model: nn.Module,                        # the base model
     target_modules: str | Sequence[str],     # names as in PEFT, or 'all-linear' (all but the output head)
     layers: Sequence[int] | None = None,     # layers to adapt; all by default
 ) -> dict[str, tuple[int, int]]:             # module path → (out, in)
-    "Find the linear modules that targets name. Raises `ValueError` listing targets that name none."
+    "Find the linear modules that targets name. Raises `ValueError` listing targets that name none, or layers that aren't there."
+    there = {layer_of(m) for m, _ in model.named_modules()} - {None}
+    if lost := sorted({*(layers or ())} - there): raise ValueError(f"layers {lost}: the model has layers 0 … {max(there, default=-1)}")
     head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
     linear = {m: s for m, mod in model.named_modules() if mod is not head and (s := linear_shape(mod)) and (layers is None or layer_of(m) in layers)}
     if target_modules == "all-linear": return linear
