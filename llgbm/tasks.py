@@ -223,18 +223,18 @@ def length_batches(
         r.shuffle(order)
         for i in order: yield xs[i * size:(i + 1) * size]
 
-# %% ../nbs/04_tasks.ipynb #609a5e5d
+# %% ../nbs/04_tasks.ipynb #156c11d4
 @torch.no_grad()
 def answer_greedily(
     base: Base,
     prompts: Sequence[str],
     bank: LoraBank | None = None,        # N adapters; None is the bare base
-    rows: Sequence[int] | None = None,   # adapter of each prompt, −1 for none
+    rows: Sequence[int] | None = None,   # adapter of each prompt, −1 for none; None: one for each, in order
     max_new_tokens: int = 32,
     batch_size: int = 256,               # prompts a batch
 ) -> list[str]:                          # in the order of the prompts
     "Answer prompts by greedy decoding, each under its own adapter."
-    model, tok = base
+    (model, tok), rows = base, range(len(prompts)) if rows is None else rows
     out, order = [""] * len(prompts), sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     for s in range(0, len(order), batch_size):
         at = order[s:s + batch_size]
