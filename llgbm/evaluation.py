@@ -11,8 +11,8 @@ __all__ = ['Rows', 'MEASURES', 'LOWER', 'KNOWS', 'NEUTRAL', 'OWN', 'Texts', 'cop
            'stack_seeds', 'by_task', 'by_seed', 'standard_error', 'summarise', 'results_figure', 'task_heatmap',
            'by_training_tasks', 'training_tasks_figure', 'generation_cost', 'EvaluationReport', 'nearness']
 
-# %% ../nbs/25_evaluation.ipynb #a314af4a
-import html, random, sys, time
+# %% ../nbs/25_evaluation.ipynb #16a7d609
+import html, random, sys, time, warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -435,7 +435,7 @@ def nonsense(
     words = " ".join(r.choice(NEUTRAL) for _ in text.split())
     return words[:1].upper() + words[1:] + "." * text.rstrip().endswith(".")
 
-# %% ../nbs/25_evaluation.ipynb #92dbdbed
+# %% ../nbs/25_evaluation.ipynb #ccc34e27
 OWN = "own condition"
 Texts = Sequence[Sequence[Sequence[str]]]       # for each of n tasks V variants of K texts, as `condition_texts` gives them
 
@@ -456,12 +456,15 @@ def wrong_conditions(
     known_labels: Sequence[Mapping[str, str]] | None = None,     # of the N
     seed: int = 0,
 ) -> dict[str, Tensor]:                                          # kind → (n, V, K, dim); the first is the right one
-    "Encode right and wrong conditions of the same tasks."
+    "Encode right and wrong conditions of the same tasks; nonsense that has more tokens than the encoder takes is left out, with a warning."
     foil = foils(labels or [{}] * len(texts), known_labels or [{}] * len(known), seed)
     blur = lambda kind: [[[nonsense(t, kind, seed) for t in ts] for ts in variants] for variants in texts]
     shuffled = {"shuffled": [texts[i] for i in derangement(len(texts), seed)]} if len(texts) > 1 else {}      # one task has no other
-    kinds = {OWN: texts, **shuffled, "foil": [known[i] for i in foil], "random words": blur("words"), "random letters": blur("letters")}
-    return {k: encode_texts(encoder, ts) for k, ts in kinds.items()}
+    out = {k: encode_texts(encoder, ts) for k, ts in {OWN: texts, **shuffled, "foil": [known[i] for i in foil]}.items()}
+    for kind in ("words", "letters"):
+        try: out[f"random {kind}"] = encode_texts(encoder, blur(kind))
+        except ValueError as e: warnings.warn(f"random {kind} are left out: {e}", stacklevel=2)
+    return out
 
 # %% ../nbs/25_evaluation.ipynb #632ccc84
 def condition_effect(
