@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['CARD', 'prepare_lab', 'open_experiment', 'read_config', 'train_job', 'Bench', 'pick_tasks', 'read_oracles',
-           'open_bench', 'spread_out', 'method_bank', 'baseline_banks', 'condition_table', 'lab_cost', 'resolve_run',
-           'judge', 'evaluate_job', 'generate_job', 'Sweep', 'read_sweep', 'run_folder', 'judge_run', 'ablate_job',
-           'delta_only_job', 'visualize_training']
+           'open_bench', 'spread_out', 'spread_alike', 'method_bank', 'baseline_banks', 'condition_table', 'lab_cost',
+           'resolve_run', 'judge', 'tasks_of_run', 'evaluate_job', 'generate_job', 'Sweep', 'read_sweep', 'run_folder',
+           'judge_run', 'ablate_job', 'delta_only_job', 'visualize_training']
 
-# %% ../nbs/81_experiments.ipynb #d552bcea
-import os
+# %% ../nbs/81_experiments.ipynb #6ac285b6
+import os, warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -18,24 +18,23 @@ from typing import NamedTuple
 
 import pandas as pd
 import torch
-import yaml
 from accelerate import PartialState
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from . import lab
-from .conditions import TextEncoder, condition_texts, conditions, describe, encoder_from_settings, make_encoder
-from .config import ExperimentConfig, get_config
-from .dataset import TeacherDataset, load_dataset, matching
-from .evaluation import EvaluationReport, condition_effect, evaluate_banks, generate_bank, generation_cost, simple_baselines, wrong_conditions
+from .conditions import TextEncoder, check_texts, condition_texts, conditions, describe, encoder_from_settings, make_encoder
+from .config import ExperimentConfig, get_config, read_yaml
+from .dataset import SPLIT_FILE, TeacherDataset, load_dataset, load_teachers, matching
+from .evaluation import KNOWS, EvaluationReport, condition_effect, evaluate_banks, generate_bank, generation_cost, simple_baselines, wrong_conditions
 from .files import hash_json, read_json, safe_filename, write_text
 from .generator import Generator, load_generator
 from .jobs import open_base, oracles_beside
-from .lora import LoraAdapter, LoraBank, find_adapters
+from .lora import LoraBank, find_adapters
 from .models import Base, one_thread
 from .reproducibility import read_metrics
 from .tasks import TaskData, find_tasks
-from .training import TrainResult, b1_config, train, train_delta_only, training_figure
+from .training import TEACHERS_FILE, TrainResult, b1_config, train, train_delta_only, training_figure
 
 # %% ../nbs/81_experiments.ipynb #2b0d12e1
 @one_thread()
@@ -100,7 +99,7 @@ def train_job(
     base = open_experiment(config, device, progress)
     with _threads(config): return train(config, output_dir, base, load_dataset(base, config, progress=progress), resume, progress, **kw)
 
-# %% ../nbs/81_experiments.ipynb #0fc27228
+# %% ../nbs/81_experiments.ipynb #db27d15c
 class Bench(NamedTuple):
     "What methods are compared on, and what simple methods are made of."
     base: Base
@@ -119,14 +118,22 @@ def pick_tasks(
     return [tasks[n] for n in matching(tasks, ", ".join(patterns))]
 
 def read_oracles(
+    base: Base,
     folder: str | Path,          # adapters in `<task>/…`
     tasks: Sequence[TaskData],   # T tasks
-) -> LoraBank | None:            # T adapters; None when there is no such folder
-    "Read an oracle for each task. Raises `FileNotFoundError` when some have none."
-    if not Path(folder).is_dir(): return None
+) -> LoraBank:                   # T adapters
+    "Read an oracle for each task. Raises `FileNotFoundError` when some have none, `AdapterError` for those of another base."
+    if not Path(folder).is_dir(): raise FileNotFoundError(f"no folder {folder} to look for oracles in")
     found = {t.name: find_adapters(Path(folder) / t.name)[:1] if (Path(folder) / t.name).is_dir() else [] for t in tasks}
     if lost := [n for n, dirs in found.items() if not dirs]: raise FileNotFoundError(f"{folder}: no adapter for {', '.join(lost)}")
-    return LoraBank.from_adapters([LoraAdapter.from_pretrained(d[0], name=n) for n, d in found.items()], torch.float32)
+    return LoraBank.from_adapters(load_teachers(base.model, {n: d for n, (d,) in found.items()}), torch.float32)
+
+def _oracles(base, given, config, tasks):
+    "The oracles that somebody names; else those beside the teachers, if there are any."
+    beside = oracles_beside(config.checkpoint_folder)
+    if given is not None: return read_oracles(base, given, tasks)
+    try: return read_oracles(base, beside, tasks) if beside.is_dir() else None
+    except FileNotFoundError as e: warnings.warn(f"{e}; going on without oracles", stacklevel=3)
 
 def open_bench(
     base: Base,
@@ -141,16 +148,23 @@ def open_bench(
     tasks = pick_tasks(find_tasks(data_dir or config.data_dir), which)
     if seen := sorted({t.name for t in tasks} & {t.name for t in dataset.tasks}): raise ValueError(f"{', '.join(seen)}: training saw these tasks, they can't be evaluated on")
     encoder = make_encoder(config.condition, base)
-    return Bench(base, dataset, tasks, read_oracles(oracles or oracles_beside(config.checkpoint_folder), tasks), encoder, conditions(encoder, tasks, config.condition, seed=config.seed, progress=False))
+    return Bench(base, dataset, tasks, _oracles(base, oracles, config, tasks), encoder, conditions(encoder, tasks, config.condition, seed=config.seed, progress=False))
 
-# %% ../nbs/81_experiments.ipynb #130b2eb1
+# %% ../nbs/81_experiments.ipynb #81be0a62
 def spread_out(
-    condition: Tensor,  # (V, K, dim)
-    n: int,             # how many are wanted
-) -> Tensor:            # (n, K, dim); all V when there are fewer
+    variants: Sequence,  # V of them
+    n: int,              # how many are wanted
+) -> list:               # n; all V when there are fewer
     "Take variants that are far from one another in their order; the first is always there."
-    V = len(condition)
-    return condition[[i * V // n for i in range(n)]] if n < V else condition
+    V = len(variants)
+    return [variants[i * V // n] for i in range(n)] if n < V else list(variants)
+
+def spread_alike(
+    tasks: Sequence[Sequence], # for each task its variants, perhaps more of one than of another
+    n: int,                    # how many are wanted
+) -> list[list]:               # for each task equally many, at most n
+    "Take equally many variants of every task: as many as the one with the fewest has."
+    return [spread_out(t, min([n, *map(len, tasks)])) for t in tasks]
 
 def method_bank(
     generator: Generator,
@@ -158,7 +172,7 @@ def method_bank(
     repeats: int = 3,   # variants of each condition
 ) -> LoraBank:          # T · repeats adapters, task by task
     "Generate adapters for all tasks of a bench."
-    return generate_bank(generator, torch.stack([spread_out(w, repeats) for w in bench.wanted]), [t.name for t in bench.tasks])
+    return generate_bank(generator, torch.stack([torch.stack(w) for w in spread_alike(bench.wanted, repeats)]), [t.name for t in bench.tasks])
 
 def baseline_banks(
     bench: Bench,
@@ -166,10 +180,10 @@ def baseline_banks(
     "Make everything that takes no training, and the oracle."
     d, mean = bench.dataset, lambda cs: torch.stack([c.mean(0) for c in cs])                    # T or N times (V, K, dim) → (…, K, dim)
     labels = [t.labels for t in d.tasks], [t.labels for t in bench.tasks]
-    banks = simple_baselines(d.teachers, mean(d.conditions), mean(bench.wanted), [t.name for t in bench.tasks], *(labels if all(labels[1]) else ()))
+    banks = simple_baselines(d.teachers.to("cpu"), mean(d.conditions), mean(bench.wanted), [t.name for t in bench.tasks], *(labels if all(labels[1]) else ()))
     return banks | ({"oracle": bench.oracles} if bench.oracles is not None else {})
 
-# %% ../nbs/81_experiments.ipynb #cc89f570
+# %% ../nbs/81_experiments.ipynb #73400d64
 def condition_table(
     generator: Generator,
     bench: Bench,
@@ -179,9 +193,10 @@ def condition_table(
     seed: int = 0,      # of shuffles and nonsense
 ) -> pd.DataFrame:      # from `condition_effect`
     "Measure what wrong conditions cost."
-    texts = lambda tasks: [condition_texts(t, config.condition, config.seed) for t in tasks]
-    kinds = wrong_conditions(bench.encoder, texts(bench.tasks), texts(bench.dataset.tasks), [t.labels for t in bench.tasks], [t.labels for t in bench.dataset.tasks], seed)
-    banks = {k: generate_bank(generator, torch.stack([spread_out(v, repeats) for v in c]), [t.name for t in bench.tasks]) for k, c in kinds.items()}
+    held, known = bench.tasks, bench.dataset.tasks
+    texts = spread_alike([condition_texts(t, config.condition, config.seed) for t in held + known], repeats)
+    kinds = wrong_conditions(bench.encoder, texts[:len(held)], texts[len(held):], [t.labels for t in held], [t.labels for t in known], seed)
+    banks = {k: generate_bank(generator, c, [t.name for t in held]) for k, c in kinds.items()}
     return condition_effect(evaluate_banks(bench.base, banks, bench.tasks, n=n, progress=False)).reset_index()
 
 def lab_cost(
@@ -214,12 +229,23 @@ def judge(
     progress: bool = True,  # show a bar
 ) -> EvaluationReport:
     "Compare a generator with everything simpler, and see what wrong conditions cost; in the lab, what an adapter costs."
-    banks = {**baseline_banks(bench), config.experiment_name: method_bank(generator, bench, repeats)}
+    banks, name = baseline_banks(bench), config.experiment_name
+    banks[f"{name} (generator)" if name in KNOWS else name] = method_bank(generator, bench, repeats)
     tables = dict(condition=condition_table(generator, bench, config, n, repeats))
     if config.model.base_model == "lab": tables["cost"] = lab_cost(generator, bench, config)
     return EvaluationReport(evaluate_banks(bench.base, banks, bench.tasks, bench.oracles, n=n, progress=progress), dict(config_hash=config.get_hash(), seed=config.seed, questions=n), tables)
 
-@one_thread()
+def tasks_of_run(
+    run: str | Path, # a run's folder
+) -> set[str]:
+    "Return the names of the tasks whose teachers a run learned from."
+    file = Path(run) / TEACHERS_FILE
+    return {*read_json(file).values()} if file.is_file() else {*read_json(Path(run) / SPLIT_FILE)["train"]}
+
+def _check_counts(n, repeats):
+    "Raise `ValueError` for evaluations of nothing."
+    if n < 1 or repeats < 1: raise ValueError(f"{n} questions and {repeats} repeats: at least one of each is needed")
+
 def evaluate_job(
     checkpoint: str | Path,                # a run's folder
     output_dir: str | Path | None = None,  # where the report goes; None writes none
@@ -234,16 +260,19 @@ def evaluate_job(
     progress: bool = True,                 # show bars
 ) -> EvaluationReport:
     "Judge a run's generator on tasks it never saw, beside everything simpler. Raises as `resolve_run`, `load_generator` and `open_bench`."
+    _check_counts(n, repeats)
     run, folder = resolve_run(checkpoint)
     config = ExperimentConfig.load(run / "config.yaml")
     base = base or open_experiment(config, device, progress, oracles=oracles is None)
-    bench = open_bench(base, dataset or load_dataset(base, config, progress=progress), config, which, data_dir, oracles)
-    report = judge(load_generator(folder, base), bench, config, n, repeats, progress)
+    with _threads(config):
+        bench = open_bench(base, dataset or load_dataset(base, config, progress=progress), config, which, data_dir, oracles)
+        if seen := sorted({t.name for t in bench.tasks} & tasks_of_run(run)): raise ValueError(f"{run}: {', '.join(seen)}: this generator was trained on these tasks, whatever teachers there are now")
+        report = judge(load_generator(folder, base), bench, config, n, repeats, progress)
     report.settings["checkpoint"] = str(checkpoint)
     if output_dir: report.save(output_dir)
     return report
 
-# %% ../nbs/81_experiments.ipynb #8d5b1ff5
+# %% ../nbs/81_experiments.ipynb #a06a5e4c
 CARD = """# {name}
 
 A LoRA adapter that was generated from this description:
@@ -267,39 +296,53 @@ def generate_job(
     device: str | None = None,      # None: the best there is
 ) -> Path:
     "Write an adapter for a description, as a PEFT directory with a small model card. Raises `ValueError` for an empty description, and as `load_generator`."
+    check_texts([description])          # the cheap mistakes first
     run, folder = resolve_run(checkpoint)
     config, out = ExperimentConfig.load(run / "config.yaml"), Path(output_dir)
+    if config.condition.source != "description": raise ValueError(f"{run}: this generator was trained on {config.condition.source}, not on descriptions; train one with condition.source: description")
     m = config.model
     base = base or open_base(m.base_model, m.dtype, device, trust_remote_code=m.trust_remote_code, revision=m.revision)
     generator = load_generator(folder, base)
-    if config.condition.source != "description": raise ValueError(f"{run}: this generator was trained on {config.condition.source}, not on descriptions; train one with condition.source: description")
     adapter = generator.generate(describe(encoder_from_settings(generator.settings, base), description), [out.name])[0]
     card = CARD.format(name=out.name, text=" ".join(description.split()), base=adapter.base, run=run.name, kind=generator.kind, params=generator.num_parameters,
-        tasks=len(read_json(run / "splits.json")["train"]), rank=generator.shape.rank)
+        tasks=len(tasks_of_run(run)), rank=generator.shape.rank)
     return adapter.save_pretrained(out, extra={"README.md": card})
 
-# %% ../nbs/81_experiments.ipynb #a3d6d01c
+# %% ../nbs/81_experiments.ipynb #7e3b3b2a
 class Sweep(NamedTuple):
     "What a sweep runs."
     config: ExperimentConfig
     seeds: list[int]
     variants: dict[str, dict] # name → fields to change
 
+def _check_seeds(seeds):
+    "Raise `ValueError` unless these are different numbers."
+    if not isinstance(seeds, list) or not seeds or any(type(s) is not int for s in seeds) or len({*seeds}) < len(seeds):
+        raise ValueError(f"seeds: a list of different whole numbers is wanted, such as [0, 1, 2], got {seeds!r}")
+
+def _check_variants(config, seeds, variants):
+    "Raise `ValueError` naming the variant that is wrong."
+    if not isinstance(variants, dict) or not variants: raise ValueError(f"variants: names with the fields that they change are wanted, got {variants!r}")
+    for name, changes in variants.items():
+        if not isinstance(name, str) or name in KNOWS: raise ValueError(f"variant {name!r}: a name of its own is wanted, as text; the table has baselines {', '.join(KNOWS)}")
+        if not isinstance(changes, dict) or "seed" in changes: raise ValueError(f"variant {name!r}: fields to change are wanted ({{}} for none), and no seed, got {changes!r}")
+        try: [config.change({**changes, "seed": s}) for s in seeds]
+        except (ValueError, TypeError) as e: raise ValueError(f"variant {name!r}: {e}") from e
+
 def read_sweep(
     path: str | Path, # YAML: config, seeds, variants
 ) -> Sweep:
-    "Read a sweep and check every variant. Raises `ValueError` that names the file and the key."
+    "Read a sweep and check every variant. Raises `FileNotFoundError`, or `ValueError` that names the file and the key."
+    d = read_yaml(path)
     try:
-        d = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(d, dict) or (odd := set(d) ^ {"config", "seeds", "variants"}): raise ValueError(f"needs the keys config, seeds and variants, has {list(d) if isinstance(d, dict) else d!r}")
-        config, seeds = ExperimentConfig.from_dict(d["config"]) if isinstance(d["config"], dict) else read_config(d["config"]), list(d["seeds"])
-        for name, changes in d["variants"].items():
-            try: config.change({**changes, "seed": seeds[0]})
-            except (ValueError, TypeError) as e: raise ValueError(f"variant {name!r}: {e}") from e
-    except (ValueError, TypeError, AttributeError, IndexError, yaml.YAMLError) as e: raise ValueError(f"{path}: {e}") from e
-    return Sweep(config, seeds, d["variants"])
+        if not isinstance(d, dict) or set(d) != {"config", "seeds", "variants"}: raise ValueError(f"needs the keys config, seeds and variants, has {list(d) if isinstance(d, dict) else d!r}")
+        config = ExperimentConfig.from_dict(d["config"]) if isinstance(d["config"], dict) else read_config(d["config"])
+        _check_seeds(d["seeds"])
+        _check_variants(config, d["seeds"], d["variants"])
+    except (ValueError, TypeError) as e: raise ValueError(f"{path}: {e}") from e
+    return Sweep(config, d["seeds"], d["variants"])
 
-# %% ../nbs/81_experiments.ipynb #0521a21e
+# %% ../nbs/81_experiments.ipynb #091f4dd2
 def run_folder(
     output_dir: str | Path, # a sweep's
     variant: str,
@@ -324,7 +367,18 @@ def judge_run(
     report.save(folder)
     return report
 
-@one_thread()
+def _run_sweep(base, sweep, out, n, repeats, oracles, progress):
+    "Train and judge what isn't there yet; tables by variant and seed, after those of simple methods."
+    todo, tables = [(name, seed, sweep.config.change({**changes, "seed": seed})) for seed in sweep.seeds for name, changes in sweep.variants.items()], {}
+    for name, seed, config in (bar := tqdm(todo, "runs", disable=not progress)):
+        bar.set_postfix_str(f"{name}, seed {seed}")
+        run, dataset = run_folder(out, name, seed), load_dataset(base, config, progress=False)
+        bench = open_bench(base, dataset, config, oracles=oracles)
+        if not tables: tables[""] = evaluate_banks(base, baseline_banks(bench), bench.tasks, bench.oracles, n=n, progress=False).assign(seed=seed)
+        train(config, run, base, dataset, progress=False)
+        tables[name, seed] = judge_run(run, bench, name, n, repeats).results.assign(seed=seed)
+    return tables
+
 def ablate_job(
     sweep: str | Path | Sweep,    # a YAML file, or what is read from one
     output_dir: str | Path,       # a folder for each variant and seed, and the report
@@ -335,21 +389,15 @@ def ablate_job(
     progress: bool = True,        # show bars
 ) -> EvaluationReport:
     "Run every variant of a sweep with every seed, and compare them on the held-out tasks. Goes on where a killed sweep stopped."
+    _check_counts(n, repeats)
     sweep, out = sweep if isinstance(sweep, Sweep) else read_sweep(sweep), Path(output_dir)
-    base, tables = open_experiment(sweep.config, device, progress, oracles=oracles is None), {}
-    todo = [(name, seed, sweep.config.change({**changes, "seed": seed})) for seed in sweep.seeds for name, changes in sweep.variants.items()]
-    for name, seed, config in (bar := tqdm(todo, "runs", disable=not progress)):
-        bar.set_postfix_str(f"{name}, seed {seed}")
-        run, dataset = run_folder(out, name, seed), load_dataset(base, config, progress=False)
-        bench = open_bench(base, dataset, config, oracles=oracles)
-        if (name, seed) == todo[0][:2]: tables[""] = evaluate_banks(base, baseline_banks(bench), bench.tasks, bench.oracles, n=n, progress=False).assign(seed=seed)
-        train(config, run, base, dataset, progress=False)
-        tables[name, seed] = judge_run(run, bench, name, n, repeats).results.assign(seed=seed)
+    base = open_experiment(sweep.config, device, progress, oracles=oracles is None)
+    with _threads(sweep.config): tables = _run_sweep(base, sweep, out, n, repeats, oracles, progress)
     report = EvaluationReport(pd.concat(tables.values(), ignore_index=True), dict(variants=sweep.variants, config_hash=sweep.config.get_hash(), questions=n), title="Sweep")
     report.save(out)
     return report
 
-# %% ../nbs/81_experiments.ipynb #29b0d472
+# %% ../nbs/81_experiments.ipynb #b50a723e
 def delta_only_job(
     config: str | Path | ExperimentConfig, # as `read_config`
     output_dir: str | Path,                # the run's folder
@@ -369,8 +417,9 @@ def visualize_training(
     input_dir: str | Path,    # a run's folder
     output_dir: str | Path,   # where the page and the table go
 ) -> dict[str, Path]:         # what → file
-    "Draw a run's losses: one HTML page, and a table. Raises `FileNotFoundError` when there are no metrics."
+    "Draw a run's losses: one HTML page, and a table. Raises `FileNotFoundError` when there are no metrics, `ValueError` when they are empty."
     if not (Path(input_dir) / "metrics.jsonl").is_file(): raise FileNotFoundError(f"{input_dir}: no metrics.jsonl here; give the folder of a run")
     metrics, out = pd.DataFrame(read_metrics(input_dir)), Path(output_dir)
+    if metrics.empty: raise ValueError(f"{input_dir}: metrics.jsonl holds nothing yet; a line is written every training.log_interval steps")
     page = training_figure(metrics, Path(input_dir).name).to_html(include_plotlyjs=True)
     return dict(training=write_text(out / "training.html", page), metrics=write_text(out / "metrics.csv", metrics.to_csv(index=False)))
