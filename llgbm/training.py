@@ -12,7 +12,7 @@ __all__ = ['RECORD', 'FORWARD_TOKENS', 'QUESTIONS', 'COPIES', 'TEACHERS_FILE', '
            'ridge', 'folds_of', 'predict_left_out', 'DeltaPredictor', 'delta_scores', 'b1_config', 'PredictorResult',
            'train_predictor', 'train_delta_only']
 
-# %% ../nbs/24_training.ipynb #32842859
+# %% ../nbs/24_training.ipynb #0b9519b5
 import gc, html, os, shutil, time, warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import reduce
+from accelerate.utils import GradientAccumulationPlugin, reduce
 from fastcore.basics import patch
 from plotly.subplots import make_subplots
 from safetensors.torch import load_file, save_file
@@ -121,7 +121,7 @@ def step_seed(
     "Return a seed of its own for every place."
     return int(hash_json([seed, *where])[:15], 16)
 
-# %% ../nbs/24_training.ipynb #42ef2b05
+# %% ../nbs/24_training.ipynb #d14cfd27
 RECORD = 'checkpoint.json'
 
 def write_checkpoint(
@@ -137,7 +137,8 @@ def write_checkpoint(
         fill(new)
         files = {p.relative_to(new).as_posix(): hash_file(p) for p in sorted(new.rglob('*')) if p.is_file()}
         write_json(new/RECORD, dict(record, step=step, files=files))
-    older = [p for p in list_checkpoints(root) if p.name < path.name]
+    there = list_checkpoints(root)
+    older = there[:there.index(path)]
     for p in older[:max(0, len(older) + 1 - keep)]: shutil.rmtree(p)
     return path
 
@@ -145,7 +146,7 @@ def list_checkpoints(
     root: str | os.PathLike, # the run's folder of checkpoints
 ) -> list[Path]:             # oldest first
     "List checkpoints, whole or damaged."
-    return sorted(p for p in Path(root).glob('step_*') if p.is_dir())
+    return sorted((p for p in Path(root).glob('step_*') if p.is_dir()), key=lambda p: (len(p.name), p.name))    # a million has a digit more
 
 def read_checkpoint(
     path: str | os.PathLike, # a checkpoint's folder
@@ -607,7 +608,7 @@ def validate(
     self.diary.log_eval(f'step_{self.step:06d}', dict(zip(table.adapter, table.exact_match)))
     return dict(exact_match=table.exact_match.mean())
 
-# %% ../nbs/24_training.ipynb #94f644ad
+# %% ../nbs/24_training.ipynb #3b1d1318
 def open_model(
     config: ExperimentConfig,
     device: torch.device | None = None, # None: the best there is
@@ -624,7 +625,8 @@ def make_accelerator(
 ) -> Accelerator:
     "Join the processes of this launch, or be alone."
     AcceleratorState._reset_state()             # an earlier run of this process may have had another precision
-    return Accelerator(mixed_precision=mixed_precision, cpu=device is not None and device.type == 'cpu')
+    once = GradientAccumulationPlugin(num_steps=1)  # a launcher's own setting would divide losses; here batches know their share
+    return Accelerator(mixed_precision=mixed_precision, cpu=device is not None and device.type == 'cpu', gradient_accumulation_plugin=once)
 
 def delta_head(
     latent_dim: int, # h
