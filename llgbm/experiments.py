@@ -6,9 +6,9 @@
 __all__ = ['CARD', 'prepare_lab', 'open_experiment', 'read_config', 'train_job', 'Bench', 'pick_tasks', 'read_oracles',
            'open_bench', 'spread_out', 'spread_alike', 'method_bank', 'baseline_banks', 'condition_table', 'lab_cost',
            'resolve_run', 'judge', 'tasks_of_run', 'evaluate_job', 'generate_job', 'Sweep', 'read_sweep', 'run_folder',
-           'judge_run', 'ablate_job', 'delta_only_job', 'visualize_training']
+           'judged', 'judge_run', 'ablate_job', 'delta_only_job', 'visualize_training']
 
-# %% ../nbs/81_experiments.ipynb #6ac285b6
+# %% ../nbs/81_experiments.ipynb #2887ca86
 import os, warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -34,7 +34,7 @@ from .lora import LoraBank, find_adapters
 from .models import Base, one_thread
 from .reproducibility import read_metrics
 from .tasks import TaskData, find_tasks
-from .training import TEACHERS_FILE, TrainResult, b1_config, train, train_delta_only, training_figure
+from .training import TEACHERS_FILE, TrainResult, b1_config, train, train_delta_only, training_figure, check_run
 
 # %% ../nbs/81_experiments.ipynb #2b0d12e1
 @one_thread()
@@ -342,7 +342,7 @@ def read_sweep(
     except (ValueError, TypeError) as e: raise ValueError(f"{path}: {e}") from e
     return Sweep(config, d["seeds"], d["variants"])
 
-# %% ../nbs/81_experiments.ipynb #091f4dd2
+# %% ../nbs/81_experiments.ipynb #f514751b
 def run_folder(
     output_dir: str | Path, # a sweep's
     variant: str,
@@ -351,6 +351,21 @@ def run_folder(
     "Return where a run of a sweep is."
     return Path(output_dir) / safe_filename(variant) / f"seed_{seed}"
 
+def _key(gen, tasks, method, n, repeats): return hash_json([method, n, repeats, list(tasks), read_json(gen / "generator.json")])
+
+def judged(
+    run: str | Path,        # a run's folder
+    tasks: Sequence[str],   # names
+    method: str,            # what the run was called
+    n: int = 64,            # test questions for each task
+    repeats: int = 3,       # variants of each condition
+) -> EvaluationReport | None:
+    "Read what was found before about a finished run, on the same questions."
+    folder, gen = Path(run) / "evaluation", Path(run) / "generator"
+    if not (folder / "report.json").is_file() or not (gen / "generator.json").is_file(): return None
+    old = EvaluationReport.load(folder)
+    return old if old.settings.get("key") == _key(gen, tasks, method, n, repeats) else None
+
 def judge_run(
     run: str | Path,      # a finished run's folder
     bench: Bench,
@@ -358,25 +373,26 @@ def judge_run(
     n: int = 64,          # test questions for each task
     repeats: int = 3,     # variants of each condition
 ) -> EvaluationReport:    # of this method alone
-    "Evaluate a run's generator, or read what was found before on the same questions."
-    folder, (_, gen) = Path(run) / "evaluation", resolve_run(run)
-    key = hash_json([method, n, repeats, [t.name for t in bench.tasks], read_json(gen / "generator.json")])
-    if (folder / "report.json").is_file() and (old := EvaluationReport.load(folder)).settings.get("key") == key: return old
+    "Evaluate a run's generator, and keep what was found."
+    (_, gen), names = resolve_run(run), [t.name for t in bench.tasks]
     table = evaluate_banks(bench.base, {method: method_bank(load_generator(gen, bench.base), bench, repeats)}, bench.tasks, bench.oracles, n=n, progress=False)
-    report = EvaluationReport(table, dict(key=key), title=method)
-    report.save(folder)
+    report = EvaluationReport(table, dict(key=_key(gen, names, method, n, repeats)), title=method)
+    report.save(Path(run) / "evaluation")
     return report
 
 def _run_sweep(base, sweep, out, n, repeats, oracles, progress):
     "Train and judge what isn't there yet; tables by variant and seed, after those of simple methods."
     todo, tables = [(name, seed, sweep.config.change({**changes, "seed": seed})) for seed in sweep.seeds for name, changes in sweep.variants.items()], {}
+    names = [t.name for t in pick_tasks(find_tasks(sweep.config.data_dir), sweep.config.held_out_tasks)]
     for name, seed, config in (bar := tqdm(todo, "runs", disable=not progress)):
         bar.set_postfix_str(f"{name}, seed {seed}")
-        run, dataset = run_folder(out, name, seed), load_dataset(base, config, progress=False)
-        bench = open_bench(base, dataset, config, oracles=oracles)
-        if not tables: tables[""] = evaluate_banks(base, baseline_banks(bench), bench.tasks, bench.oracles, n=n, progress=False).assign(seed=seed)
-        train(config, run, base, dataset, progress=False)
-        tables[name, seed] = judge_run(run, bench, name, n, repeats).results.assign(seed=seed)
+        check_run(run := run_folder(out, name, seed), config)
+        if not tables or not (old := judged(run, names, name, n, repeats)):
+            bench = open_bench(base, load_dataset(base, config, progress=False), config, oracles=oracles)
+            if not tables: tables[""] = evaluate_banks(base, baseline_banks(bench), bench.tasks, bench.oracles, n=n, progress=False).assign(seed=seed)
+            train(config, run, base, bench.dataset, progress=False)
+            old = judged(run, names, name, n, repeats) or judge_run(run, bench, name, n, repeats)
+        tables[name, seed] = old.results.assign(seed=seed)
     return tables
 
 def ablate_job(
