@@ -546,7 +546,7 @@ def summarise(
     out = out.assign(rival=None, lead=np.nan, spread=np.nan, ahead=pd.array([pd.NA] * len(out), "boolean"))
     return _leads(out, metric, oracle, against).assign(knows=[knows.get(m, "the task's condition") for m in out.index])
 
-# %% ../nbs/25_evaluation.ipynb #80e222a2
+# %% ../nbs/25_evaluation.ipynb #80e1c0dc
 def _esc(s): return html.escape(str(s), quote=False)
 
 def _dress(fig, title, subtitle, height, **kw):
@@ -585,7 +585,7 @@ def results_figure(
     if oracle in at: fig.add_hline(seeds.mean(axis=1)[oracle], line=dict(dash="dash", color=PALETTE[1], width=1.5), annotation_text=_esc(oracle), annotation_position="bottom left")
     fig.update_xaxes(tickvals=list(at.values()), ticktext=[_esc(m) for m in at], showgrid=False)
     fig.update_yaxes(title=metric.replace("_", " "), rangemode="tozero", **(dict(tickformat=".0%") if metric == "exact_match" else {}))
-    return _dress(fig, title, f"{results.task.nunique()} tasks, {results.seed.nunique()} seeds; {'less' if metric in LOWER else 'more'} is better", 480, bargap=.3, legend=dict(orientation="h", y=-.25))
+    return _dress(fig, title, f"{results.task.nunique()} tasks, {results.seed.nunique()} seeds; {'less' if metric in LOWER else 'more'} is better", 480, bargap=.3, legend=dict(orientation="h", y=1, yanchor="bottom", x=1, xanchor="right"))
 
 # %% ../nbs/25_evaluation.ipynb #716e3ac9
 def task_heatmap(
