@@ -8,7 +8,7 @@ __all__ = ['CONFIG_FILE', 'WEIGHT_FILES', 'LoraPair', 'low_rank_svd', 'balanced'
            'AdapterError', 'read_tensors', 'adapter_dir', 'linear_shape', 'LoraBank', 'target_paths', 'LoraShape',
            'fit', 'find_adapters']
 
-# %% ../nbs/00_lora.ipynb #a33932f1
+# %% ../nbs/00_lora.ipynb #580a2c4f
 import json, re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from .files import atomic_dir, read_json, write_json
+from .files import atomic_dir, read_json, write_json, write_text
 
 # %% ../nbs/00_lora.ipynb #1a58a954
 class LoraPair(NamedTuple):
@@ -443,7 +443,7 @@ def peft_config(self: LoraAdapter) -> dict:
 
 def _escape(module): return "^" + re.escape(module)      # patterns are regular expressions, and must not fit a longer path
 
-# %% ../nbs/00_lora.ipynb #2203d7c1
+# %% ../nbs/00_lora.ipynb #525136cd
 @patch
 def state_dict(self: LoraAdapter) -> dict[str, Tensor]:
     "Return the tensors under PEFT's names."
@@ -453,7 +453,7 @@ def state_dict(self: LoraAdapter) -> dict[str, Tensor]:
 def save_pretrained(
     self: LoraAdapter,
     path: str | Path,           # directory; an adapter that is already there is replaced
-    extra: dict | None = None,  # further JSON files, {file name: contents}
+    extra: dict | None = None,  # further files, {file name: JSON value, or text as it is}
 ) -> Path:
     """Write a PEFT LoRA directory, all of it or nothing.
 
@@ -463,7 +463,7 @@ def save_pretrained(
         raise FileExistsError(f"{path} exists and is not an adapter directory: choose another path")
     with atomic_dir(path) as tmp:
         save_file(self.state_dict(), tmp / WEIGHT_FILES[0], metadata={"format": "pt"})
-        for f, obj in {**(extra or {}), CONFIG_FILE: self.peft_config()}.items(): write_json(tmp / f, obj)
+        for f, obj in {**(extra or {}), CONFIG_FILE: self.peft_config()}.items(): (write_text if isinstance(obj, str) else write_json)(tmp / f, obj)
     return path
 
 # %% ../nbs/00_lora.ipynb #0336bb12
