@@ -38,14 +38,15 @@ from .tasks import TASK_FILE, AnswerBatch, TaskData, answer_states, collate_answ
 
 log = logging.getLogger(__name__)
 
-# %% ../nbs/21_dataset.ipynb #99020cfb
+# %% ../nbs/21_dataset.ipynb #f883ed58
 def matching(
     names: Iterable[str],
-    patterns: str, # such as `*/*/0, !mixtures/*`
-) -> list[str]:    # the names that are chosen, in their order
-    "Choose names by patterns: those that one of them fits, but none with a `!`."
-    ps = [p.strip() for p in patterns.split(",") if p.strip()]
-    yes, no = [p for p in ps if p[0] != "!"] or ["*"], [p[1:] for p in ps if p[0] == "!"]
+    patterns: str | Sequence[str], # a list, or text with commas such as `*/*/0, !mixtures/*`
+) -> list[str]:                    # the names that are chosen, in their order
+    "Choose names by patterns: those that one of them fits, but none with a `!`. Exclusions alone choose the rest, no pattern nothing."
+    ps = [p.strip() for p in patterns.split(",") if p.strip()] if isinstance(patterns, str) else list(patterns)
+    no = [p[1:] for p in ps if p[0] == "!"]
+    yes = [p for p in ps if p[0] != "!"] or ["*"] * bool(no)
     return [n for n in names if any(fnmatchcase(n, p) for p in yes) and not any(fnmatchcase(n, p) for p in no)]
 
 def find_teachers(
@@ -73,7 +74,7 @@ def task_of(
     if said[0] not in tasks: raise ValueError(f"there are no data of its task {said[0]!r}")
     return said[0]
 
-# %% ../nbs/21_dataset.ipynb #6be6e06f
+# %% ../nbs/21_dataset.ipynb #1cc84721
 class Split(NamedTuple):
     "Names of tasks, each in one part."
     train: list[str]      # to learn from
@@ -88,8 +89,8 @@ def split_tasks(
     "Split tasks by patterns on their names. Raises `ValueError` for a pattern that names none, a task in two parts, or nothing left."
     tasks, taken = list(tasks), dict(held_out_tasks=held_out, validation_tasks=validation)
     for key, patterns in taken.items():
-        if lost := [p for p in patterns if not any(fnmatchcase(t, p) for t in tasks)]: raise ValueError(f"{key}: {lost} name none of the {len(tasks)} tasks, such as {tasks[0]!r}")
-    held, val = ([t for t in tasks if any(fnmatchcase(t, p) for p in ps)] for ps in taken.values())
+        if lost := [p for p in patterns if not matching(tasks, [p])]: raise ValueError(f"{key}: {lost} name none of the {len(tasks)} tasks, such as {tasks[0]!r}")
+    held, val = (matching(tasks, ps) for ps in taken.values())
     if both := sorted({*held} & {*val}): raise ValueError(f"tasks {both} are held out and for validation; they can be only one of it")
     left = [t for t in tasks if t not in {*held, *val}]
     if not left: raise ValueError(f"no task is left for training: {len(held)} are held out, {len(val)} for validation")

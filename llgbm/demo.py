@@ -7,7 +7,7 @@ __all__ = ['DEMO_PROBES', 'SENTENCE', 'QUESTION', 'PARTS', 'timed', 'pool_accura
            'demo_pool', 'demo_config', 'Sample', 'ask_both', 'GeneratorReport', 'demo_generator', 'DemoReport',
            'generator_text', 'demo']
 
-# %% ../nbs/82_demo.ipynb #6ab3d0f2
+# %% ../nbs/82_demo.ipynb #44ea8ea8
 import shutil, time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +25,8 @@ from .delta import DeltaResult, compute_deltas
 from .evaluation import EvaluationReport
 from .experiments import evaluate_job, generate_job, prepare_lab
 from .files import write_text
-from .jobs import open_base, oracles_beside, write_tables
+from .jobs import oracles_beside, write_tables
+from .lab import open_base
 from .lora import LoraAdapter, LoraBank
 from .models import Base, one_thread
 from .probes import create_domain_probes, create_generic_probes

@@ -8,7 +8,7 @@ __all__ = ['CARD', 'prepare_lab', 'open_experiment', 'read_config', 'train_job',
            'resolve_run', 'judge', 'tasks_of_run', 'evaluate_job', 'generate_job', 'Sweep', 'read_sweep', 'run_folder',
            'judged', 'judge_run', 'ablate_job', 'delta_only_job', 'visualize_training']
 
-# %% ../nbs/81_experiments.ipynb #2887ca86
+# %% ../nbs/81_experiments.ipynb #b6a43e31
 import os, warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -29,14 +29,15 @@ from .dataset import SPLIT_FILE, TeacherDataset, load_dataset, load_teachers, ma
 from .evaluation import KNOWS, EvaluationReport, condition_effect, evaluate_banks, generate_bank, generation_cost, simple_baselines, wrong_conditions
 from .files import hash_json, read_json, safe_filename, write_text
 from .generator import Generator, load_generator
-from .jobs import open_base, oracles_beside
+from .jobs import oracles_beside
+from .lab import open_base
 from .lora import LoraBank, find_adapters
 from .models import Base, one_thread
 from .reproducibility import read_metrics
 from .tasks import TaskData, find_tasks
 from .training import TEACHERS_FILE, TrainResult, b1_config, train, train_delta_only, training_figure, check_run
 
-# %% ../nbs/81_experiments.ipynb #2b0d12e1
+# %% ../nbs/81_experiments.ipynb #2863afb5
 @one_thread()
 def prepare_lab(
     config: ExperimentConfig,
@@ -67,9 +68,8 @@ def open_experiment(
     **lab_options,              # as `prepare_lab`
 ) -> Base:
     "Load a configuration's base; in the lab, make what its teachers and tasks lack."
-    m = config.model
-    base = open_base(m.base_model, m.dtype, device, trust_remote_code=m.trust_remote_code, revision=m.revision)
-    if m.base_model == "lab":
+    base = open_base(config.model, device)
+    if config.model.base_model == "lab":
         with _first_alone(base): prepare_lab(config, base, progress=progress, **lab_options)
     return base
 
@@ -99,7 +99,7 @@ def train_job(
     base = open_experiment(config, device, progress)
     with _threads(config): return train(config, output_dir, base, load_dataset(base, config, progress=progress), resume, progress, **kw)
 
-# %% ../nbs/81_experiments.ipynb #db27d15c
+# %% ../nbs/81_experiments.ipynb #2b41a13f
 class Bench(NamedTuple):
     "What methods are compared on, and what simple methods are made of."
     base: Base
@@ -114,8 +114,8 @@ def pick_tasks(
     patterns: Sequence[str],       # such as `math/*`
 ) -> list[TaskData]:
     "Return the tasks that patterns name. Raises `ValueError` for patterns that name none."
-    if lost := [p for p in patterns if not matching(tasks, p)]: raise ValueError(f"{', '.join(lost)}: no task has such a name; there are {', '.join(tasks)}")
-    return [tasks[n] for n in matching(tasks, ", ".join(patterns))]
+    if lost := [p for p in patterns if not matching(tasks, [p])]: raise ValueError(f"{', '.join(lost)}: no task has such a name; there are {', '.join(tasks)}")
+    return [tasks[n] for n in matching(tasks, patterns)]
 
 def read_oracles(
     base: Base,
@@ -272,7 +272,7 @@ def evaluate_job(
     if output_dir: report.save(output_dir)
     return report
 
-# %% ../nbs/81_experiments.ipynb #a06a5e4c
+# %% ../nbs/81_experiments.ipynb #b6424f98
 CARD = """# {name}
 
 A LoRA adapter that was generated from this description:
@@ -300,8 +300,7 @@ def generate_job(
     run, folder = resolve_run(checkpoint)
     config, out = ExperimentConfig.load(run / "config.yaml"), Path(output_dir)
     if config.condition.source != "description": raise ValueError(f"{run}: this generator was trained on {config.condition.source}, not on descriptions; train one with condition.source: description")
-    m = config.model
-    base = base or open_base(m.base_model, m.dtype, device, trust_remote_code=m.trust_remote_code, revision=m.revision)
+    base = base or open_base(config.model, device)
     generator = load_generator(folder, base)
     adapter = generator.generate(describe(encoder_from_settings(generator.settings, base), description), [out.name])[0]
     card = CARD.format(name=out.name, text=" ".join(description.split()), base=adapter.base, run=run.name, kind=generator.kind, params=generator.num_parameters,
@@ -342,7 +341,7 @@ def read_sweep(
     except (ValueError, TypeError) as e: raise ValueError(f"{path}: {e}") from e
     return Sweep(config, d["seeds"], d["variants"])
 
-# %% ../nbs/81_experiments.ipynb #f514751b
+# %% ../nbs/81_experiments.ipynb #41329b00
 def run_folder(
     output_dir: str | Path, # a sweep's
     variant: str,
@@ -351,11 +350,11 @@ def run_folder(
     "Return where a run of a sweep is."
     return Path(output_dir) / safe_filename(variant) / f"seed_{seed}"
 
-def _key(gen, tasks, method, n, repeats): return hash_json([method, n, repeats, list(tasks), read_json(gen / "generator.json")])
+def _key(gen, tasks, method, n, repeats): return hash_json([method, n, repeats, [[t.name, t.descriptions, t.train, t.test] for t in tasks], read_json(gen / "generator.json")])
 
 def judged(
     run: str | Path,        # a run's folder
-    tasks: Sequence[str],   # names
+    tasks: Sequence[TaskData], # what it was asked
     method: str,            # what the run was called
     n: int = 64,            # test questions for each task
     repeats: int = 3,       # variants of each condition
@@ -374,24 +373,24 @@ def judge_run(
     repeats: int = 3,     # variants of each condition
 ) -> EvaluationReport:    # of this method alone
     "Evaluate a run's generator, and keep what was found."
-    (_, gen), names = resolve_run(run), [t.name for t in bench.tasks]
+    _, gen = resolve_run(run)
     table = evaluate_banks(bench.base, {method: method_bank(load_generator(gen, bench.base), bench, repeats)}, bench.tasks, bench.oracles, n=n, progress=False)
-    report = EvaluationReport(table, dict(key=_key(gen, names, method, n, repeats)), title=method)
+    report = EvaluationReport(table, dict(key=_key(gen, bench.tasks, method, n, repeats)), title=method)
     report.save(Path(run) / "evaluation")
     return report
 
 def _run_sweep(base, sweep, out, n, repeats, oracles, progress):
     "Train and judge what isn't there yet; tables by variant and seed, after those of simple methods."
     todo, tables = [(name, seed, sweep.config.change({**changes, "seed": seed})) for seed in sweep.seeds for name, changes in sweep.variants.items()], {}
-    names = [t.name for t in pick_tasks(find_tasks(sweep.config.data_dir), sweep.config.held_out_tasks)]
+    tasks = pick_tasks(find_tasks(sweep.config.data_dir), sweep.config.held_out_tasks)
     for name, seed, config in (bar := tqdm(todo, "runs", disable=not progress)):
         bar.set_postfix_str(f"{name}, seed {seed}")
         check_run(run := run_folder(out, name, seed), config)
-        if not tables or not (old := judged(run, names, name, n, repeats)):
+        if not tables or not (old := judged(run, tasks, name, n, repeats)):
             bench = open_bench(base, load_dataset(base, config, progress=False), config, oracles=oracles)
             if not tables: tables[""] = evaluate_banks(base, baseline_banks(bench), bench.tasks, bench.oracles, n=n, progress=False).assign(seed=seed)
             train(config, run, base, bench.dataset, progress=False)
-            old = judged(run, names, name, n, repeats) or judge_run(run, bench, name, n, repeats)
+            old = judged(run, tasks, name, n, repeats) or judge_run(run, bench, name, n, repeats)
         tables[name, seed] = old.results.assign(seed=seed)
     return tables
 

@@ -9,11 +9,11 @@ __all__ = ['OPENERS', 'NAMES', 'ITEMS', 'PLACES', 'MONTHS', 'KINDS', 'OPPOSITES'
            'TRAIN_TASKS', 'MIXTURES', 'FAVOURITES', 'BASE_NAME', 'TARGETS', 'ODD', 'Question', 'kind', 'draw',
            'split_of', 'questions', 'count_questions', 'word_answer', 'write_prompt', 'Task', 'write_tasks',
            'LabRecipe', 'mixed_answer', 'train_tokenizer', 'new_base', 'train_base', 'content_accuracy', 'lab_dir',
-           'lab_base_dir', 'load_lab', 'build_base', 'file_hashes', 'base_differences', 'check_base', 'TeacherSpec',
-           'teacher_specs', 'oracle_specs', 'fresh_bank', 'scaled', 'joint_batches', 'adapter_losses', 'clip_each_',
-           'train_bank', 'save_teacher', 'train_teachers', 'train_oracles', 'exact_match_figure']
+           'lab_base_dir', 'load_lab', 'open_base', 'build_base', 'file_hashes', 'base_differences', 'check_base',
+           'TeacherSpec', 'teacher_specs', 'oracle_specs', 'fresh_bank', 'scaled', 'joint_batches', 'adapter_losses',
+           'clip_each_', 'train_bank', 'save_teacher', 'train_teachers', 'train_oracles', 'exact_match_figure']
 
-# %% ../nbs/05_lab.ipynb #cfbd75b5
+# %% ../nbs/05_lab.ipynb #5474c73b
 import math, random, time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -33,6 +33,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 from . import lora
+from .config import ModelConfig
 from .files import atomic_dir, hash_json, read_json, write_json
 from .functional_lora import attach
 from .lora import CONFIG_FILE, LoraAdapter, LoraBank, LoraPair
@@ -637,6 +638,18 @@ def load_lab(
 ) -> Base:
     "Load the lab's base, float32 on the CPU."
     return load_base(directory or lab_base_dir(), dtype="float32", device="cpu")
+
+# %% ../nbs/05_lab.ipynb #ea479e0b
+def open_base(
+    model: ModelConfig | str = "lab", # a configuration; or 'lab', a hub id or a directory
+    device: str | torch.device | None = None, # None: the best there is
+) -> Base:
+    "Load the base that is asked for, with its tokenizer. Raises as `load_base`."
+    m = ModelConfig(model) if isinstance(model, str) else model
+    ours = m.base_model == "lab"
+    base = load_base(lab_base_dir() if ours else m.base_model, m.dtype or ("float32" if ours else None), device, m.trust_remote_code, m.revision)
+    if ours: base.model.config._name_or_path = BASE_NAME
+    return base
 
 # %% ../nbs/05_lab.ipynb #1dd37f34
 def _about(model, tok, recipe, seconds):

@@ -7,18 +7,17 @@ __all__ = ['RECORD', 'FORWARD_TOKENS', 'QUESTIONS', 'COPIES', 'TEACHERS_FILE', '
            'learning_rate_at', 'as_leaf', 'part_of', 'each_tensor', 'is_out_of_memory', 'checkpointed', 'step_seed',
            'write_checkpoint', 'list_checkpoints', 'read_checkpoint', 'newest_checkpoint', 'config_differences',
            'check_run', 'Outputs', 'each_output', 'Trainer', 'backward_from', 'row_lengths', 'cut_rows', 'take_rows',
-           'positions_of', 'add_to_window', 'window_means', 'Run', 'open_model', 'make_accelerator', 'delta_head',
-           'make_trainer', 'check_dataset', 'training_figure', 'LossPanel', 'TrainResult', 'record_teachers', 'train',
-           'ridge', 'folds_of', 'predict_left_out', 'DeltaPredictor', 'delta_scores', 'b1_config', 'PredictorResult',
+           'positions_of', 'add_to_window', 'window_means', 'Run', 'make_accelerator', 'delta_head', 'make_trainer',
+           'check_dataset', 'training_figure', 'LossPanel', 'TrainResult', 'record_teachers', 'train', 'ridge',
+           'folds_of', 'predict_left_out', 'DeltaPredictor', 'delta_scores', 'b1_config', 'PredictorResult',
            'train_predictor', 'train_delta_only']
 
-# %% ../nbs/24_training.ipynb #0b9519b5
+# %% ../nbs/24_training.ipynb #05282e3f
 import gc, html, os, shutil, time, warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,15 +36,15 @@ from torch.utils.checkpoint import checkpoint
 from tqdm.auto import tqdm
 
 from .config import LAMBDAS, PENALTIES, ExperimentConfig, TrainingConfig
-from .dataset import Batch, TeacherDataset, check_matching, load_dataset, record_split
+from .dataset import Batch, TeacherDataset, check_matching, load_dataset, matching, record_split
 from .delta import decoder_layers
 from .files import atomic_dir, clear_leftovers, hash_file, hash_json, read_json, write_json
 from .functional_lora import attach
 from .generator import Generator, load_generator, make_generator
-from .lab import BASE_NAME, lab_base_dir
+from .lab import open_base
 from .lora import LoraBank
 from .losses import ANSWER_TERMS, Goals, LossError, TargetScales, answer_terms, attached_deltas, check_terms, delta_loss, delta_scale, head_logits, lambdas_at, make_goals, norm_penalty, run_answers, target_scales, variance_penalty, weight_loss
-from .models import Base, base_fingerprint, load_base
+from .models import Base, base_fingerprint
 from .reproducibility import ExperimentLogger, read_metrics
 from .tasks import AnswerBatch, exact_match
 
@@ -608,17 +607,7 @@ def validate(
     self.diary.log_eval(f'step_{self.step:06d}', dict(zip(table.adapter, table.exact_match)))
     return dict(exact_match=table.exact_match.mean())
 
-# %% ../nbs/24_training.ipynb #3b1d1318
-def open_model(
-    config: ExperimentConfig,
-    device: torch.device | None = None, # None: the best there is
-) -> Base:
-    "Load the base of an experiment; `lab` is the lab's."
-    m, lab = config.model, config.model.base_model == 'lab'
-    base = load_base(*((lab_base_dir(), m.dtype or 'float32') if lab else (m.base_model, m.dtype)), device, m.trust_remote_code, m.revision)
-    if lab: base.model.config._name_or_path = BASE_NAME     # and not where it lies on this machine
-    return base
-
+# %% ../nbs/24_training.ipynb #ea6f7fda
 def make_accelerator(
     mixed_precision: str = 'no',        # no, bf16 or fp16
     device: torch.device | None = None, # of a base that is there already
@@ -657,7 +646,7 @@ def make_trainer(
     trainer.optimizer = accelerator.prepare(torch.optim.AdamW(trainer.parameters, cfg.learning_rate, (.9, .98), weight_decay=cfg.weight_decay, fused=cfg.mixed_precision != 'fp16'))
     return trainer
 
-# %% ../nbs/24_training.ipynb #224220b9
+# %% ../nbs/24_training.ipynb #c1cb16ce
 def _needs(config):
     "What teachers have to show for the losses of a configuration: choices, and hidden states."
     t = config.training
@@ -673,7 +662,7 @@ def check_dataset(
 ) -> TeacherDataset: # the same, for this configuration
     "Raise `ValueError` if a dataset was made for other settings, or holds a task that training must not see."
     names = {t.name for t in dataset.tasks + (dataset.validation.tasks if dataset.validation else [])}
-    if seen := sorted(n for n in names if any(fnmatchcase(n, p) for p in config.held_out_tasks)): raise ValueError(f'held_out_tasks: training must not see {", ".join(seen)}, and the dataset holds them')
+    if seen := sorted(matching(names, config.held_out_tasks)): raise ValueError(f'held_out_tasks: training must not see {", ".join(seen)}, and the dataset holds them')
     free = ('training.', 'generator.', 'match.examples')
     says = [d for d in config_differences(dataset.config.to_dict(), config) if not d.startswith(free) or d.startswith('training.weight_targets')]
     if not says and _lacks(_needs(dataset.config), _needs(config)): says = ['losses that need other things from the teachers']
@@ -753,7 +742,7 @@ class TrainResult:
 
     def _repr_html_(self): return f'<p>{html.escape(repr(self))}</p>' + self.metrics.tail(8).to_html(index=False, float_format='%.4g')
 
-# %% ../nbs/24_training.ipynb #59cb3fd6
+# %% ../nbs/24_training.ipynb #3a455833
 TEACHERS_FILE = 'teachers.json'
 
 def record_teachers(
@@ -790,7 +779,7 @@ def train(
     start, out_dir = time.monotonic(), Path(out_dir)
     check_run(out_dir, config)
     acc = make_accelerator(config.training.mixed_precision, base and base.model.device)
-    base = base or open_model(config, acc.device)
+    base = base or open_base(config.model, acc.device)
     dataset = check_dataset(dataset or load_dataset(base, config, progress=progress and acc.is_main_process), config)
     with torch.random.fork_rng([base.model.device] if base.model.device.type == 'cuda' else []), _diary(out_dir, config, resume, acc, dataset) as diary:
         run = Run(make_trainer(config, base, dataset, acc), out_dir, diary, on_log)
@@ -944,7 +933,7 @@ def from_pretrained(
     made.strength = about['strength']
     return made
 
-# %% ../nbs/24_training.ipynb #460d5b86
+# %% ../nbs/24_training.ipynb #2dcbb466
 def b1_config(
     config: ExperimentConfig,
 ) -> ExperimentConfig:
@@ -974,7 +963,7 @@ def train_predictor(
     start, out_dir = time.monotonic(), Path(out_dir)
     check_run(out_dir, config)
     acc = make_accelerator(device=base and base.model.device)
-    base = base or open_model(config, acc.device)
+    base = base or open_base(config.model, acc.device)
     data = check_dataset(dataset or load_dataset(base, config, progress=False), config)
     (*_, texts, dim), names = data.conditions.shape, [t.name for t in data.tasks]
     predictor = DeltaPredictor(dim, data.deltas.shape[-1], data.encoder_settings, texts, base).fit(data.conditions, data.deltas, names)
