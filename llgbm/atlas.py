@@ -9,10 +9,10 @@ __all__ = ['UNLABELLED', 'BASELINES', 'Embeddings', 'PALETTE', 'SYMBOLS', 'GREY'
            'salient_gram', 'greedy_answers', 'text_encoder', 'embed_answers', 'embed_baselines', 'align', 'compare',
            'map_figure', 'heatmap_figure', 'norm_figure', 'silhouette_figure', 'page_figures', 'write_atlas_page']
 
-# %% ../nbs/13_atlas.ipynb #c18f447f
+# %% ../nbs/13_atlas.ipynb #a45862cf
 import html, json, math, warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -29,13 +29,13 @@ from sklearn import metrics
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.manifold import TSNE
-from torch import Tensor, nn
+from torch import nn
 from tqdm.auto import tqdm
 
 from .delta import DeltaResult, Loaded, auto_batch_tokens, batches, name_adapters, read_ahead
 from .files import read_json, write_text
 from .functional_lora import attach
-from .lora import LoraAdapter, LoraBank, concat
+from .lora import LoraAdapter, LoraBank
 from .models import MINILM, load_sentence_encoder
 from .probes import create_generic_probes
 

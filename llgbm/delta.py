@@ -8,7 +8,7 @@ __all__ = ['Source', 'body_of', 'decoder_layers', 'token_positions', 'read_hidde
            'load_checked', 'read_ahead', 'auto_batch_tokens', 'batches', 'batch_deltas', 'DeltaResult',
            'delta_settings', 'compute_deltas']
 
-# %% ../nbs/12_delta.ipynb #1cb6b1b7
+# %% ../nbs/12_delta.ipynb #68212e9e
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from .config import DeltaConfig
 from .delta_cache import DeltaCache
-from .functional_lora import attach, fan_out, first_layer
+from .functional_lora import attach, fan_out
 from .lora import WEIGHT_FILES, LoraAdapter, LoraBank, find_adapters
 from .models import base_fingerprint
 from .probes import ProbeTokens, create_generic_probes, tokenize_probes

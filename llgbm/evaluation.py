@@ -11,7 +11,7 @@ __all__ = ['Rows', 'MEASURES', 'LOWER', 'KNOWS', 'NEUTRAL', 'OWN', 'Texts', 'cop
            'stack_seeds', 'by_task', 'by_seed', 'standard_error', 'summarise', 'results_figure', 'task_heatmap',
            'by_training_tasks', 'training_tasks_figure', 'generation_cost', 'EvaluationReport', 'nearness']
 
-# %% ../nbs/25_evaluation.ipynb #16a7d609
+# %% ../nbs/25_evaluation.ipynb #6fe08b7f
 import html, random, sys, time, warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,7 +37,7 @@ from .conditions import encode
 from .delta import auto_batch_tokens, batch_deltas, probe_activations
 from .files import read_json, write_json, write_text
 from .functional_lora import attach
-from .lora import LoraAdapter, LoraBank, concat
+from .lora import LoraBank, concat
 from .losses import head_logits
 from .models import Base
 from .probes import ProbeTokens, create_generic_probes, tokenize_probes

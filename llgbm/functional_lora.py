@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['lora_forward', 'select_rows', 'attach', 'layer_stack', 'first_layer', 'fan_out']
 
-# %% ../nbs/01_functional_lora.ipynb #4c029131
+# %% ../nbs/01_functional_lora.ipynb #04c0970d
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -14,7 +14,7 @@ from weakref import WeakSet
 import torch
 from torch import Tensor, nn
 
-from .lora import AdapterError, LoraAdapter, LoraBank, LoraPair, layer_of, linear_shape
+from .lora import AdapterError, LoraAdapter, LoraBank, layer_of, linear_shape
 
 # %% ../nbs/01_functional_lora.ipynb #28d23e7f
 def _accumulate(

@@ -13,7 +13,7 @@ __all__ = ['OPENERS', 'NAMES', 'ITEMS', 'PLACES', 'MONTHS', 'KINDS', 'OPPOSITES'
            'TeacherSpec', 'teacher_specs', 'oracle_specs', 'fresh_bank', 'scaled', 'joint_batches', 'adapter_losses',
            'clip_each_', 'train_bank', 'save_teacher', 'train_teachers', 'train_oracles', 'exact_match_figure']
 
-# %% ../nbs/05_lab.ipynb #5474c73b
+# %% ../nbs/05_lab.ipynb #cf8821b3
 import math, random, time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -36,7 +36,7 @@ from . import lora
 from .config import ModelConfig
 from .files import atomic_dir, hash_json, read_json, write_json
 from .functional_lora import attach
-from .lora import CONFIG_FILE, LoraAdapter, LoraBank, LoraPair
+from .lora import CONFIG_FILE, LoraAdapter, LoraBank
 from .models import Base, keep_freed_memory, load_base, model_fingerprint, speed_up_linears
 from .tasks import AnswerBatch, TaskData, answer_losses, collate_answers, encode_answers, length_batches, read_task, write_task
 

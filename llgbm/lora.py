@@ -8,8 +8,8 @@ __all__ = ['CONFIG_FILE', 'WEIGHT_FILES', 'LoraPair', 'low_rank_svd', 'balanced'
            'AdapterError', 'read_tensors', 'adapter_dir', 'linear_shape', 'LoraBank', 'target_paths', 'LoraShape',
            'fit', 'find_adapters']
 
-# %% ../nbs/00_lora.ipynb #580a2c4f
-import json, re
+# %% ../nbs/00_lora.ipynb #639d408f
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -6,8 +6,8 @@
 __all__ = ['create_generic_probes', 'create_domain_probes', 'create_diverse_probes', 'load_probes', 'get_probes', 'ProbeTokens',
            'tokenize_probes']
 
-# %% ../nbs/10_probes.ipynb #9ba296f1
-import os, re
+# %% ../nbs/10_probes.ipynb #31796214
+import os
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
