@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['SHORT', 'SHORT_ATTENTION', 'MINILM', 'pick_device', 'pick_dtype', 'Base', 'load_tokenizer', 'keep_freed_memory',
-           'OneDNNLinear', 'speed_up_linears', 'short_attention', 'speed_up_attention', 'load_base', 'one_thread',
-           'model_fingerprint', 'base_fingerprint', 'tokenizer_fingerprint', 'sentence_encoder_source',
+           'OneDNNLinear', 'OneDNNConv1D', 'speed_up_linears', 'short_attention', 'speed_up_attention', 'load_base',
+           'one_thread', 'model_fingerprint', 'base_fingerprint', 'tokenizer_fingerprint', 'sentence_encoder_source',
            'load_sentence_encoder']
 
-# %% ../nbs/02_models.ipynb #d310bedd
+# %% ../nbs/02_models.ipynb #77d68b89
 import ctypes, importlib.util, os, sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+from transformers.pytorch_utils import Conv1D
 
 from .files import hash_json
 from .lora import update_hash
@@ -78,7 +79,7 @@ def keep_freed_memory(
     trim_threshold, mmap_threshold = -1, -3                       # names of the options in malloc.h
     return bool(libc.mallopt(mmap_threshold, 32 << 20) and libc.mallopt(trim_threshold, mb << 20))
 
-# %% ../nbs/02_models.ipynb #49f54c18
+# %% ../nbs/02_models.ipynb #609fa2b8
 _linear_op = getattr(getattr(torch.ops, "mkldnn", None), "_linear_pointwise", None)
 
 def _onednn(x, w, b=None): return _linear_op(x, w, b, "none", [], "")
@@ -97,14 +98,25 @@ class _OneDNNFunction(torch.autograd.Function):
         dw = _onednn(g.t(), x.reshape(-1, x.shape[-1]).t()) if needs[1] else None                             # (out, in)
         return dx, dw, g.sum(0) if needs[2] else None
 
+def _takes_onednn(x, w):
+    return w.dtype == x.dtype == torch.float32 and x.numel() > 0 and w.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
+def _through_onednn(x, w, b):
+    return _OneDNNFunction.apply(x, w, b) if torch.is_grad_enabled() and (x.requires_grad or w.requires_grad) else _onednn(x, w, b)
+
 class OneDNNLinear(nn.Linear):
     "A linear layer that runs through oneDNN while it is float32 and on the CPU."
     def forward(self, x: Tensor) -> Tensor:
         "Map `x` (…, in) to (…, out)."
-        w = self.weight
-        if w.dtype != torch.float32 or x.dtype != torch.float32 or not x.numel() or w.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-            return nn.functional.linear(x, w, self.bias)
-        return _OneDNNFunction.apply(x, w, self.bias) if torch.is_grad_enabled() and (x.requires_grad or w.requires_grad) else _onednn(x, w, self.bias)
+        return _through_onednn(x, self.weight, self.bias) if _takes_onednn(x, self.weight) else super().forward(x)
+
+class OneDNNConv1D(Conv1D):
+    "GPT-2's linear layer, whose weight is (in, out), through oneDNN while it is float32 and on the CPU."
+    def forward(self, x: Tensor) -> Tensor:
+        "Map `x` (…, in) to (…, out)."
+        return _through_onednn(x, self.weight.t(), self.bias) if _takes_onednn(x, self.weight) else super().forward(x)
+
+_FASTER = {nn.Linear: OneDNNLinear, Conv1D: OneDNNConv1D}
 
 def speed_up_linears(
     model: nn.Module, # a model on the CPU
@@ -112,7 +124,7 @@ def speed_up_linears(
     "Let plain linear layers run through oneDNN, where PyTorch has it. Nothing is copied."
     if _linear_op is None or not torch.backends.mkldnn.is_available(): return model
     for m in model.modules():
-        if type(m) is nn.Linear: m.__class__ = OneDNNLinear
+        if type(m) in _FASTER: m.__class__ = _FASTER[type(m)]
     return model
 
 # %% ../nbs/02_models.ipynb #59ce01b5
