@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['RESERVED', 'TASK_FILE', 'SPLIT_FILES', 'TaskData', 'write_task', 'read_task', 'find_tasks', 'AnswerBatch',
-           'encode_answers', 'collate_answers', 'answer_states', 'answer_losses', 'length_batches', 'answer_greedily',
-           'TaskLike', 'exact_match']
+           'encode_answers', 'collate_answers', 'answer_states', 'answer_losses', 'length_batches', 'adapter_batches',
+           'adapter_losses', 'clip_each_', 'scaled', 'fit_bank', 'answer_greedily', 'TaskLike', 'exact_match']
 
-# %% ../nbs/04_tasks.ipynb #a333c906
+# %% ../nbs/04_tasks.ipynb #1d1368a0
 import errno, json, random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .files import atomic_dir, read_json, to_json, write_json, write_text
@@ -222,6 +223,88 @@ def length_batches(
         order = list(range(pool))
         r.shuffle(order)
         for i in order: yield xs[i * size:(i + 1) * size]
+
+# %% ../nbs/04_tasks.ipynb #83e19efd
+def _rounds(xs):
+    "Go round a list: n → its next n entries."
+    at = 0
+    def draw(n):
+        nonlocal at
+        at += n
+        return [xs[i % len(xs)] for i in range(at - n, at)]
+    return draw
+
+def adapter_batches(
+    tok: PreTrainedTokenizerBase,
+    examples: Sequence[Sequence[tuple[str, str]]], # (prompt, answer) pairs of N adapters
+    k: int = 8,                                    # examples of each in a step
+) -> Iterator[AnswerBatch]:                        # batches of N·k rows, adapter by adapter, without end
+    "Draw every adapter's examples in turn, short ones with short ones. Raises `ValueError` for an adapter without any."
+    if none := [i for i, xs in enumerate(examples) if not xs]: raise ValueError(f"no examples for adapters {none}")
+    streams = [length_batches(_rounds(encode_answers(tok, *zip(*xs))), k, random.Random(0), pool=16) for xs in examples]     # the same order of lengths for all
+    while True: yield collate_answers([e for s in streams for e in next(s)])
+
+# %% ../nbs/04_tasks.ipynb #15b12a1b
+def adapter_losses(
+    losses: Tensor, # of answer tokens, (k,)
+    rows: Tensor,   # row of each, (k,)
+    per: int,       # rows of each adapter
+    n: int,         # adapters
+) -> Tensor:        # (n,)
+    "Average the loss of each adapter's tokens."
+    who = rows // per
+    total = torch.zeros(n, device=losses.device).index_add(0, who, losses)
+    return total / torch.bincount(who, minlength=n).clamp(min=1)
+
+@torch.no_grad()
+def clip_each_(
+    tensors: Sequence[Tensor], # leaves of a bank with gradients, (N, …)
+    limit: float,              # largest gradient norm of an adapter
+) -> Tensor:                   # norms before, (N,)
+    "Clip gradients adapter by adapter, in place."
+    norms = torch.stack([t.grad.flatten(1).square().sum(1) for t in tensors]).sum(0).sqrt()
+    for t in tensors: t.grad.mul_((limit / norms.clamp(min=limit)).view(-1, 1, 1))
+    return norms
+
+def scaled(
+    bank: LoraBank,  # N adapters
+    scaling: Tensor, # (N,)
+) -> LoraBank:
+    "Return the bank with each B times its adapter's scaling, differentiably."
+    return replace(bank, B={m: B * scaling[:, None, None] for m, B in bank.B.items()})
+
+# %% ../nbs/04_tasks.ipynb #40fe0134
+def _learn(base, bank, scaling, batch, opt, clip):
+    "Take one step with every adapter; return their losses (N,)."
+    with attach(base.model, scaled(bank, scaling)):
+        losses, _, rows = answer_losses(base.model, batch)
+        each = adapter_losses(losses, rows, len(batch.ids) // len(bank), len(bank))
+        each.sum().backward()
+    clip_each_(bank.parameters(), clip)
+    opt.step()
+    opt.zero_grad()
+    return each.detach()
+
+def fit_bank(
+    base: Base,
+    bank: LoraBank,                   # N adapters to start from; trained in place
+    batches: Iterable[AnswerBatch],   # of N·k rows, adapter by adapter
+    steps: int = 100,
+    lr: float = 1e-2,                 # Adam; warm-up of 5 steps, then constant, then a linear fall over 70% of the run
+    clip: float = 1.0,                # largest gradient norm of an adapter
+    scaling: Tensor | None = None,    # factor on each adapter's update, (N,); 1 by default
+    progress: bool = True,            # show a bar
+) -> tuple[LoraBank, Tensor]:         # the bank (B without scaling), mean losses of the last ten steps (N,)
+    "Train N adapters at once on right answers, each on its own rows."
+    bank = bank.to(base.model.device).requires_grad_()
+    scaling = torch.ones(len(bank)) if scaling is None else scaling
+    opt, seen = torch.optim.Adam(bank.parameters(), betas=(0.9, 0.98)), []
+    bar = tqdm(zip(range(steps), batches), f"{len(bank)} adapters", steps, disable=not progress, mininterval=1)
+    for i, batch in bar:
+        opt.param_groups[0]["lr"] = lr * min(1, (i + 1) / 5, (steps - i) / (0.7 * steps))
+        seen.append(_learn(base, bank, scaling.to(base.model.device), batch, opt, clip))
+        bar.set_postfix(loss=f"{seen[-1].mean().item():.3f}", refresh=False)
+    return bank.requires_grad_(False), torch.stack(seen[-10:]).mean(0)
 
 # %% ../nbs/04_tasks.ipynb #156c11d4
 @torch.no_grad()
