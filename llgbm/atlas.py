@@ -7,7 +7,8 @@ __all__ = ['UNLABELLED', 'BASELINES', 'Embeddings', 'PALETTE', 'SYMBOLS', 'GREY'
            'labels_from_paths', 'unit_rows', 'cosine_similarity', 'cosine_distance', 'silhouette', 'silhouette_samples',
            'Null', 'silhouette_null', 'neighbour_accuracy', 'nearest_table', 'project', 'flat_gram', 'update_gram',
            'salient_gram', 'greedy_answers', 'text_encoder', 'embed_answers', 'embed_baselines', 'align', 'compare',
-           'map_figure', 'heatmap_figure', 'norm_figure', 'silhouette_figure', 'page_figures', 'write_atlas_page']
+           'lay_out', 'map_figure', 'heatmap_figure', 'norm_figure', 'silhouette_figure', 'page_figures',
+           'write_atlas_page']
 
 # %% ../nbs/13_atlas.ipynb #a45862cf
 import html, json, math, warnings
@@ -520,7 +521,7 @@ def compare(
         rows.append(row)
     return pd.DataFrame(rows)
 
-# %% ../nbs/13_atlas.ipynb #ae0dd9a0
+# %% ../nbs/13_atlas.ipynb #1c6bb530
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B3A8E", "#8C564B", "#3F3F3F", "#7A9A01")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down", "pentagon", "hexagram", "bowtie", "hourglass")
 GREY = "#9AA0A6"
@@ -535,7 +536,14 @@ def _paint(labels, marks, missing):
     "A mark for every different label, going round when they run out."
     return {l: missing if l == UNLABELLED else marks[i % len(marks)] for i, l in enumerate(_values(labels))}
 
-def _layout(fig, title, subtitle="", height=520, **kw):
+def lay_out(
+    fig: go.Figure,
+    title: str,          # what is seen
+    subtitle: str = "",  # what it says
+    height: int = 520,   # pixels
+    **kw                 # further fields of the layout
+) -> go.Figure:          # itself
+    "Dress a figure in the look that all figures of an adapter pool share."
     text = f"{_esc(title)}<br><span style='font-size:13px;color:#6b7280'>{_esc(subtitle)}</span>"
     return fig.update_layout(template="plotly_white", title=dict(text=text, x=0, xref="container", xanchor="left", yref="container", y=1, yanchor="top", pad=dict(t=16, l=10), font_size=18),
         font=dict(family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size=13), height=height, margin=dict(l=10, r=10, t=76, b=10), hoverlabel_align="left", **kw)
@@ -570,7 +578,7 @@ def _explained(matrix, xy):
     u = unit_rows(matrix)
     return f"the two axes hold {xy.var(0).sum() / u.var(0).sum():.0%} of the variance" if np.ptp(u, axis=0).max() > 1e-9 else "no variance"
 
-# %% ../nbs/13_atlas.ipynb #854bea55
+# %% ../nbs/13_atlas.ipynb #0dc82ea4
 def map_figure(
     embedding: Embedding,                                     # N adapters
     labels: Mapping[str, Sequence[str | None]] | None = None, # kind → N labels
@@ -588,7 +596,7 @@ def map_figure(
     fig = _points(go.Figure(), xy, text, color, labels[color], _symbols(labels, symbol))
     if symbol: _legend_symbols(fig, symbol, _paint(labels[symbol], SYMBOLS, "circle-open"))
     subtitle = "t-SNE of cosine distances: islands, not distances between them" if method == "tsne" else f"PCA of directions: {_explained(embedding.matrix, xy)}"
-    return _map_axes(_layout(fig, f"{len(embedding)} adapters by {embedding.method}", subtitle, 620), len(set(labels[color])) > 1 or bool(symbol))
+    return _map_axes(lay_out(fig, f"{len(embedding)} adapters by {embedding.method}", subtitle, 620), len(set(labels[color])) > 1 or bool(symbol))
 
 def _pick_kinds(labels, color, symbol):
     if lost := [k for k in (color, symbol) if k is not None and k not in labels]: raise ValueError(f"labels have no kind {', '.join(map(repr, lost))}; there are {list(labels)}")
@@ -600,7 +608,7 @@ def _map_axes(fig, legend):
     fig.update_yaxes(showticklabels=False, zeroline=False, showgrid=False, showline=True, mirror=True, linecolor="#d1d5db", scaleanchor="x", scaleratio=1)
     return fig.update_layout(showlegend=legend, legend=dict(groupclick="toggleitem", tracegroupgap=14))
 
-# %% ../nbs/13_atlas.ipynb #e521f419
+# %% ../nbs/13_atlas.ipynb #6a12f14d
 def _order(embedding, labels, by):
     "Places of the adapters, in the order to show."
     if by == "label": return sorted(range(len(embedding)), key=lambda i: [(ls[i] == UNLABELLED, ls[i]) for ls in labels.values()] + [embedding.names[i]])
@@ -628,11 +636,11 @@ def heatmap_figure(
                       hovertemplate="%{x}<br>%{y}<br>cosine %{z:.3f}<extra></extra>")
     ticks = dict(type="category", showticklabels=n <= 80, tickmode="linear", tickfont_size=12 if n <= 40 else 10, showgrid=False, constrain="domain")
     how = f"ordered by {', then '.join(labels)}" if order == "label" and labels else "ordered by clustering" if order == "cluster" else "in order of names"
-    fig = _layout(go.Figure(heat), f"Similarity of {n} adapters: {embedding.method}", f"cosine of every pair, {how}", int(min(1400, 230 + max(14 * n, 260))))
+    fig = lay_out(go.Figure(heat), f"Similarity of {n} adapters: {embedding.method}", f"cosine of every pair, {how}", int(min(1400, 230 + max(14 * n, 260))))
     fig.update_xaxes(**ticks, tickangle=-90).update_yaxes(**ticks, autorange="reversed", scaleanchor="x")
     return _group_lines(fig, [next(iter(labels.values()))[i] for i in at]) if order == "label" and labels else fig
 
-# %% ../nbs/13_atlas.ipynb #298a7cfd
+# %% ../nbs/13_atlas.ipynb #4550f9ab
 def norm_figure(
     embedding: Embedding,                                     # N adapters
     labels: Mapping[str, Sequence[str | None]] | None = None, # kind → N labels; the first colours
@@ -646,9 +654,9 @@ def norm_figure(
         fig.add_bar(x=[_esc(embedding.names[i]) for i in at], y=norms[at], name=_esc(l), marker_color=c, hovertext=[text[i] for i in at], hoverinfo="text", textposition="none")
     fig.update_xaxes(type="category", showticklabels=len(embedding) <= 80, tickmode="linear", tickangle=-90, tickfont_size=12 if len(embedding) <= 40 else 10)
     fig.update_yaxes(title="norm", rangemode="tozero")
-    return _layout(fig, f"Norm of every adapter: {embedding.method}", f"mean {norms.mean():.3g}, from {norms.min():.3g} to {norms.max():.3g}", 460, showlegend=bool(kind), legend_title_text=_esc(kind), bargap=.25)
+    return lay_out(fig, f"Norm of every adapter: {embedding.method}", f"mean {norms.mean():.3g}, from {norms.min():.3g} to {norms.max():.3g}", 460, showlegend=bool(kind), legend_title_text=_esc(kind), bargap=.25)
 
-# %% ../nbs/13_atlas.ipynb #a57b6538
+# %% ../nbs/13_atlas.ipynb #4768e80c
 def _null_marks(fig, y, p95, height):
     "A black line across each bar, at its null."
     at = np.isfinite(p95)
@@ -675,7 +683,7 @@ def silhouette_figure(
         _null_marks(fig, y, p95, height * .9)
     fig.update_yaxes(tickvals=rows, ticktext=[_esc(m) for m in table.method], autorange="reversed", showgrid=False, zeroline=False)
     fig.update_xaxes(title="silhouette (1: tight clusters, 0: labels say nothing)", zeroline=True, zerolinecolor="#6b7280", range=_span(table))
-    return _layout(fig, "How well each embedding separates the labels", f"silhouette score over {table.adapters.max()} adapters; longer is better, and only past its black mark better than chance", 200 + 60 * len(table) * max(1, len(kinds) // 2), bargap=.2, legend=dict(orientation="h", y=-.2, yref="paper", yanchor="top", x=0, traceorder="normal"))
+    return lay_out(fig, "How well each embedding separates the labels", f"silhouette score over {table.adapters.max()} adapters; longer is better, and only past its black mark better than chance", 200 + 60 * len(table) * max(1, len(kinds) // 2), bargap=.2, legend=dict(orientation="h", y=-.2, yref="paper", yanchor="top", x=0, traceorder="normal"))
 
 # %% ../nbs/13_atlas.ipynb #eab31b81
 def _json(obj):
