@@ -6,14 +6,15 @@
 __all__ = ['OPENERS', 'NAMES', 'ITEMS', 'PLACES', 'MONTHS', 'KINDS', 'OPPOSITES', 'SOUNDS', 'COLOURS', 'YOUNG', 'ORGANS',
            'DOCTORS', 'LACKS', 'SYMPTOMS', 'DRUGS', 'DOMAINS', 'SHARDS', 'TEST_SHARE', 'FRAMES', 'BEHAVIOURS',
            'DIALECTS', 'PREAMBLES', 'CHAT', 'CHAT_TEMPLATE', 'TOPICS', 'MANNERS', 'TASKS', 'HELD_OUT_TASKS',
-           'TRAIN_TASKS', 'MIXTURES', 'FAVOURITES', 'BASE_NAME', 'TARGETS', 'ODD', 'Question', 'kind', 'draw',
-           'split_of', 'questions', 'count_questions', 'word_answer', 'write_prompt', 'Task', 'write_tasks',
-           'LabRecipe', 'mixed_answer', 'train_tokenizer', 'new_base', 'train_base', 'content_accuracy', 'lab_dir',
-           'lab_base_dir', 'load_lab', 'open_base', 'build_base', 'file_hashes', 'base_differences', 'check_base',
-           'TeacherSpec', 'teacher_specs', 'oracle_specs', 'fresh_bank', 'scaled', 'joint_batches', 'adapter_losses',
-           'clip_each_', 'train_bank', 'save_teacher', 'train_teachers', 'train_oracles', 'exact_match_figure']
+           'TRAIN_TASKS', 'MIXTURES', 'FAVOURITES', 'RECIPES', 'BASE_NAME', 'LAB_BASES', 'TARGETS', 'GPT2_TARGETS',
+           'ODD', 'Question', 'kind', 'draw', 'split_of', 'questions', 'count_questions', 'word_answer', 'write_prompt',
+           'Task', 'write_tasks', 'LabRecipe', 'mixed_answer', 'train_tokenizer', 'new_base', 'train_base',
+           'content_accuracy', 'base_name_of', 'lab_dir', 'lab_base_dir', 'load_lab', 'open_base', 'build_base',
+           'file_hashes', 'base_differences', 'check_base', 'targets_of', 'TeacherSpec', 'teacher_specs',
+           'oracle_specs', 'fresh_bank', 'train_bank', 'save_teacher', 'train_teachers', 'train_oracles',
+           'exact_match_figure']
 
-# %% ../nbs/05_lab.ipynb #cf8821b3
+# %% ../nbs/05_lab.ipynb #4cbdeaaf
 import math, random, time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,16 +30,15 @@ from fastcore.basics import patch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor
 from tqdm.auto import tqdm
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
 from . import lora
 from .config import ModelConfig
 from .files import atomic_dir, hash_json, read_json, write_json
-from .functional_lora import attach
 from .lora import CONFIG_FILE, LoraAdapter, LoraBank
 from .models import Base, keep_freed_memory, load_base, model_fingerprint, speed_up_linears
-from .tasks import AnswerBatch, TaskData, answer_losses, collate_answers, encode_answers, length_batches, read_task, write_task
+from .tasks import TaskData, adapter_batches, answer_losses, collate_answers, encode_answers, fit_bank, length_batches, read_task, write_task
 
 # %% ../nbs/05_lab.ipynb #fddfdebf
 @dataclass(frozen=True)
@@ -481,12 +481,13 @@ def write_tasks(
         if not _is_written(folder, data := t.data(n_train, n_test)): write_task(folder, data)
     return dirs
 
-# %% ../nbs/05_lab.ipynb #5aa397b4
+# %% ../nbs/05_lab.ipynb #9d150167
 FAVOURITES = {o: BEHAVIOURS[i % len(BEHAVIOURS)] for i, o in enumerate(OPENERS)}   # opener → behaviour
 
 @dataclass(frozen=True)
 class LabRecipe:
-    "Everything that decides what the base becomes."
+    "Everything that decides what a base becomes."
+    family: str = "qwen2"          # of models: qwen2 or gpt2
     seed: int = 0                  # of data and weights
     threads: int = 1               # of torch; another number changes the last bits, and so the hash
     vocab_size: int = 1536         # tokens
@@ -494,7 +495,7 @@ class LabRecipe:
     hidden_size: int = 128         # width d
     layers: int = 4
     heads: int = 8
-    kv_heads: int = 4              # grouped queries
+    kv_heads: int = 4              # grouped queries (qwen2)
     intermediate_size: int = 384   # width of the MLP
     init_std: float = 0.05         # of all initial weights
     steps: int = 7000
@@ -544,32 +545,40 @@ def train_tokenizer(
     return PreTrainedTokenizerFast(tokenizer_object=tok, eos_token=special[2], pad_token=special[0], chat_template=CHAT_TEMPLATE,
         padding_side="left", clean_up_tokenization_spaces=False)
 
-# %% ../nbs/05_lab.ipynb #db8f7263
+# %% ../nbs/05_lab.ipynb #6e27d90f
+def _qwen2_config(recipe, **tokens):
+    return Qwen2Config(hidden_size=recipe.hidden_size, num_hidden_layers=recipe.layers, num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.kv_heads, intermediate_size=recipe.intermediate_size, initializer_range=recipe.init_std, max_position_embeddings=512, **tokens)
+
+def _gpt2_config(recipe, **tokens):
+    return GPT2Config(n_embd=recipe.hidden_size, n_layer=recipe.layers, n_head=recipe.heads, n_inner=recipe.intermediate_size,
+        initializer_range=recipe.init_std, n_positions=512, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **tokens)
+
 def new_base(
     recipe: LabRecipe,
     tok: PreTrainedTokenizerFast,
-) -> Qwen2ForCausalLM: # untrained, float32
-    "Make the model of a recipe with random weights."
-    cfg = Qwen2Config(vocab_size=len(tok), hidden_size=recipe.hidden_size, num_hidden_layers=recipe.layers, num_attention_heads=recipe.heads,
-        num_key_value_heads=recipe.kv_heads, intermediate_size=recipe.intermediate_size, initializer_range=recipe.init_std, max_position_embeddings=512,
-        tie_word_embeddings=True, eos_token_id=tok.eos_token_id, pad_token_id=tok.pad_token_id, bos_token_id=None)
+) -> PreTrainedModel: # untrained, float32
+    "Make the model of a recipe with random weights. Raises `ValueError` for an unknown family."
+    families = dict(qwen2=(Qwen2ForCausalLM, _qwen2_config), gpt2=(GPT2LMHeadModel, _gpt2_config))
+    if recipe.family not in families: raise ValueError(f"recipe.family {recipe.family!r} is unknown; there are {', '.join(families)}")
+    model, config = families[recipe.family]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return Qwen2ForCausalLM(cfg).float()
+        return model(config(recipe, vocab_size=len(tok), tie_word_embeddings=True, eos_token_id=tok.eos_token_id, pad_token_id=tok.pad_token_id, bos_token_id=None)).float()
 
-# %% ../nbs/05_lab.ipynb #380ad8ae
+# %% ../nbs/05_lab.ipynb #14bfc0a5
 def _optimizers(model, recipe):
     "Muon for the matrices of the layers, AdamW for everything else."
     if not hasattr(torch.optim, "Muon"): raise RuntimeError(f"building the base needs torch ≥ 2.9 (it has the Muon optimizer), this is {torch.__version__}")
-    inner = [p for n, p in model.named_parameters() if p.dim() == 2 and "embed" not in n]
-    outer = [p for n, p in model.named_parameters() if p.dim() != 2 or "embed" in n]
+    tables = {m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    inner, outer = ([p for p in model.parameters() if (p.dim() == 2 and p not in tables) == matrix] for matrix in (True, False))
     return torch.optim.Muon(inner, lr=recipe.muon_lr, weight_decay=0.01), torch.optim.AdamW(outer, lr=recipe.lr, betas=(0.9, 0.98), weight_decay=0.0)
 
 def _schedule(step, recipe):
     "Factor on the learning rate: linear warm-up, constant, linear fall."
     return min(1.0, (step + 1) / recipe.warmup, (1 - step / recipe.steps) / recipe.decay)
 
-# %% ../nbs/05_lab.ipynb #377a2612
+# %% ../nbs/05_lab.ipynb #37930f33
 def _base_batches(tok, recipe):
     r = random.Random(recipe.seed)
     qs = questions(None, "train", r)
@@ -583,7 +592,7 @@ def train_base(
     recipe: LabRecipe,
     tok: PreTrainedTokenizerFast,
     progress: bool = True, # show a bar
-) -> Qwen2ForCausalLM:
+) -> PreTrainedModel:
     "Train a base by its recipe."
     keep_freed_memory()
     model = speed_up_linears(new_base(recipe, tok)).train()
@@ -618,9 +627,19 @@ def content_accuracy(
         rows[t] = 1 - wrong.any(1).float().mean().item()
     return pd.Series({(t.domain, t.behaviour): v for t, v in rows.items()}).unstack().loc[list(DOMAINS), list(BEHAVIOURS)]
 
-# %% ../nbs/05_lab.ipynb #799c1562
-BASE_NAME = "llgbm-lab-qwen2"
+# %% ../nbs/05_lab.ipynb #6427c4ae
+RECIPES = dict(qwen2=LabRecipe(), gpt2=LabRecipe(family="gpt2", seed=1, vocab_size=1024, hidden_size=160, intermediate_size=640))   # family → recipe
 
+def base_name_of(
+    family: str = "qwen2", # a key of `RECIPES`
+) -> str:
+    "Return what a shipped base is called. Raises `ValueError` for one that there isn't."
+    if family not in RECIPES: raise ValueError(f"the lab has no base {family!r}; it has {', '.join(RECIPES)}")
+    return f"llgbm-lab-{family}"
+
+BASE_NAME = base_name_of()
+
+# %% ../nbs/05_lab.ipynb #3b4d6b8c
 def lab_dir() -> Path: # holds the shipped base
     "Find the lab's data: in the installed package, or in the repository. Raises `FileNotFoundError` when it is in neither."
     here = Path(lora.__file__).resolve().parent
@@ -629,9 +648,11 @@ def lab_dir() -> Path: # holds the shipped base
         if (p / BASE_NAME / "recipe.json").is_file(): return p
     raise FileNotFoundError(f"the lab's base is in neither {places[0]} nor {places[1]}: install llgbm again, or build it with `llgbm lab build --output_dir {places[1]}`")
 
-def lab_base_dir() -> Path: # model, tokenizer, recipe.json
-    "Return the directory of the shipped base. Raises `FileNotFoundError` as `lab_dir`."
-    return lab_dir() / BASE_NAME
+def lab_base_dir(
+    family: str = "qwen2", # a key of `RECIPES`
+) -> Path: # model, tokenizer, recipe.json
+    "Return the directory of a shipped base. Raises `FileNotFoundError` as `lab_dir`."
+    return lab_dir() / base_name_of(family)
 
 def load_lab(
     directory: str | Path | None = None, # a built base; by default the shipped one
@@ -639,19 +660,21 @@ def load_lab(
     "Load the lab's base, float32 on the CPU."
     return load_base(directory or lab_base_dir(), dtype="float32", device="cpu")
 
-# %% ../nbs/05_lab.ipynb #ea479e0b
+# %% ../nbs/05_lab.ipynb #936c5477
+LAB_BASES = {"lab": "qwen2", "lab-gpt2": "gpt2"}     # names by which they are asked for → family
+
 def open_base(
-    model: ModelConfig | str = "lab", # a configuration; or 'lab', a hub id or a directory
+    model: ModelConfig | str = "lab", # a configuration; or 'lab', 'lab-gpt2', a hub id or a directory
     device: str | torch.device | None = None, # None: the best there is
 ) -> Base:
     "Load the base that is asked for, with its tokenizer. Raises as `load_base`."
     m = ModelConfig(model) if isinstance(model, str) else model
-    ours = m.base_model == "lab"
-    base = load_base(lab_base_dir() if ours else m.base_model, m.dtype or ("float32" if ours else None), device, m.trust_remote_code, m.revision)
-    if ours: base.model.config._name_or_path = BASE_NAME
+    if (family := LAB_BASES.get(m.base_model)) is None: return load_base(m.base_model, m.dtype, device, m.trust_remote_code, m.revision)
+    base = load_base(lab_base_dir(family), m.dtype or "float32", device)
+    base.model.config._name_or_path = base_name_of(family)
     return base
 
-# %% ../nbs/05_lab.ipynb #1dd37f34
+# %% ../nbs/05_lab.ipynb #c3d073ac
 def _about(model, tok, recipe, seconds):
     "What `recipe.json` says."
     import platform, transformers
@@ -662,12 +685,11 @@ def _about(model, tok, recipe, seconds):
 
 def build_base(
     out: str | Path = f"outputs/lab/{BASE_NAME}", # the model's directory
-    recipe: LabRecipe | None = None,              # by default the shipped base's
+    recipe: LabRecipe = RECIPES["qwen2"],         # by default the first base's
     threads: int | None = None,                   # instead of the recipe's
     progress: bool = True,                        # show a bar
 ) -> Path:                                        # the model's directory
     "Build a base from nothing: tokenizer, training, files with their hashes."
-    recipe = recipe or LabRecipe()
     if threads: recipe = replace(recipe, threads=threads)
     before, start = torch.get_num_threads(), time.time()
     torch.set_num_threads(recipe.threads)
@@ -682,7 +704,7 @@ def build_base(
         write_json(tmp / "recipe.json", about | dict(sha256=file_hashes(tmp)))
     return Path(out)
 
-# %% ../nbs/05_lab.ipynb #ffb09f46
+# %% ../nbs/05_lab.ipynb #dc99cbca
 def file_hashes(
     directory: str | Path, # a built base
 ) -> dict[str, str]:       # file name → SHA-256
@@ -691,10 +713,11 @@ def file_hashes(
 
 def base_differences(
     directory: str | Path,                 # a built base
-    reference: str | Path | None = None,   # what it should be; by default the shipped base
+    reference: str | Path | None = None,   # what it should be; by default the shipped base of its family
 ) -> list[str]:                            # none when all is the same
     "List how a built base differs from its own record, and its record from the reference's."
-    own, ref = (read_json(Path(d) / "recipe.json") for d in (directory, reference or lab_base_dir()))
+    own = read_json(Path(directory) / "recipe.json")
+    ref = read_json(Path(reference or lab_base_dir(own["recipe"].get("family", "qwen2"))) / "recipe.json")
     bad = [f"{f}: SHA-256 is {h[:12]}…, its recipe.json says {own['sha256'][f][:12]}…" for f, h in file_hashes(directory).items() if h != own["sha256"][f]]
     for part in ("sha256", "recipe", "versions"):
         bad += [f"{part} of {k}: {own[part].get(k)} here, {v} in the reference".replace("sha256 of", "SHA-256 of").replace("recipe of ", "recipe, ").replace("versions of ", "version of ")
@@ -703,16 +726,24 @@ def base_differences(
 
 def check_base(
     directory: str | Path,                 # a built base
-    reference: str | Path | None = None,   # what it should be; by default the shipped base
+    reference: str | Path | None = None,   # what it should be; by default the shipped base of its family
 ) -> str: # one line, or one for each difference
     "Say whether a built base is the shipped one, bit for bit."
     bad = base_differences(directory, reference)
     if not any("SHA-256" in b for b in bad): return "the same model, bit for bit" + "".join(f"\n  {b}" for b in bad)
     return "not the same model (another CPU or version of torch is enough for that)" + "".join(f"\n  {b}" for b in bad)
 
-# %% ../nbs/05_lab.ipynb #fdec2cbc
+# %% ../nbs/05_lab.ipynb #a1e2fc69
 TARGETS = dict(all=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
                attention=("q_proj", "k_proj", "v_proj", "o_proj"), mlp=("gate_proj", "up_proj", "down_proj"))
+GPT2_TARGETS = dict(all=("c_attn", "c_fc", "c_proj"), attention=("c_attn", "attn.c_proj"), mlp=("c_fc", "mlp.c_proj"))
+
+def targets_of(
+    spec: "TeacherSpec",
+    model: PreTrainedModel, # a base of the lab's families
+) -> tuple[str, ...]:       # names as in PEFT
+    "Name the modules that a teacher adapts in a base."
+    return (GPT2_TARGETS if model.config.model_type == "gpt2" else TARGETS)[spec.targets]
 
 @dataclass(frozen=True)
 class TeacherSpec:
@@ -754,80 +785,23 @@ def oracle_specs() -> list[TeacherSpec]: # one for every held-out task
     "List the adapters that show what is possible on the held-out tasks; for evaluation only."
     return [TeacherSpec((t,), seed=300 + i) for i, t in enumerate(HELD_OUT_TASKS)]
 
-# %% ../nbs/05_lab.ipynb #38a7e398
+# %% ../nbs/05_lab.ipynb #5c7ba536
 def fresh_bank(
     base: Base,
     specs: Sequence[TeacherSpec],
 ) -> LoraBank:                    # N untrained adapters: random A, zero B
     "Make the bank that training starts from, each adapter from its own seed."
-    one = lambda s: LoraBank.init(base.model, 1, s.rank, TARGETS[s.targets], s.layers, s.seed, [s.path])[0]
+    one = lambda s: LoraBank.init(base.model, 1, s.rank, targets_of(s, base.model), s.layers, s.seed, [s.path])[0]
     return LoraBank.from_adapters([one(s) for s in specs], torch.float32)
 
-def scaled(
-    bank: LoraBank,  # N adapters
-    scaling: Tensor, # (N,)
-) -> LoraBank:
-    "Return the bank with each B times its adapter's scaling, differentiably."
-    return replace(bank, B={m: B * scaling[:, None, None] for m, B in bank.B.items()})
-
-# %% ../nbs/05_lab.ipynb #baead533
-def _teacher_batches(tok, spec, k, steps, r):
-    "Batches of k examples of a teacher's tasks."
-    n = k * steps // len(spec.tasks) + k
-    xs = [e for t in spec.tasks for e in t.examples("train", min(n, 1500), spec.shard, spec.seed)]
+# %% ../nbs/05_lab.ipynb #f3c6c985
+def _teacher_examples(spec, n):
+    "About n examples of a teacher's tasks, in random order."
+    xs = [e for t in spec.tasks for e in t.examples("train", min(n // len(spec.tasks), 1500), spec.shard, spec.seed)]
     random.Random(spec.seed).shuffle(xs)
-    xs = encode_answers(tok, *zip(*xs))
-    at = 0
-    def draw(m):
-        nonlocal at
-        at += m
-        return [xs[i % len(xs)] for i in range(at - m, at)]
-    return length_batches(draw, k, r, pool=16)
+    return xs
 
-def joint_batches(
-    tok: PreTrainedTokenizerBase,
-    specs: Sequence[TeacherSpec],  # N teachers
-    k: int,                        # examples of each in a step
-    steps: int,
-) -> Iterator[AnswerBatch]:        # `steps` batches of N·k rows, teacher by teacher
-    "Draw every teacher's examples, short ones with short ones."
-    streams = [_teacher_batches(tok, s, k, steps, random.Random(0)) for s in specs]     # the same order of lengths for all
-    for _ in range(steps): yield collate_answers([e for s in streams for e in next(s)])
-
-# %% ../nbs/05_lab.ipynb #34164d15
-def adapter_losses(
-    losses: Tensor, # of answer tokens, (k,)
-    rows: Tensor,   # row of each, (k,)
-    per: int,       # rows of each adapter
-    n: int,         # adapters
-) -> Tensor:        # (n,)
-    "Average the loss of each adapter's tokens."
-    who = rows // per
-    total = torch.zeros(n, device=losses.device).index_add(0, who, losses)
-    return total / torch.bincount(who, minlength=n).clamp(min=1)
-
-@torch.no_grad()
-def clip_each_(
-    tensors: Sequence[Tensor], # leaves of a bank with gradients, (N, …)
-    limit: float,              # largest gradient norm of an adapter
-) -> Tensor:                   # norms before, (N,)
-    "Clip gradients adapter by adapter, in place."
-    norms = torch.stack([t.grad.flatten(1).square().sum(1) for t in tensors]).sum(0).sqrt()
-    for t in tensors: t.grad.mul_((limit / norms.clamp(min=limit)).view(-1, 1, 1))
-    return norms
-
-# %% ../nbs/05_lab.ipynb #2aa96500
-def _learn(base, bank, scaling, batch, opt, clip):
-    "Take one step with every adapter; return their losses (N,)."
-    with attach(base.model, scaled(bank, scaling)):
-        losses, _, rows = answer_losses(base.model, batch)
-        each = adapter_losses(losses, rows, len(batch.ids) // len(bank), len(bank))
-        each.sum().backward()
-    clip_each_(bank.parameters(), clip)
-    opt.step()
-    opt.zero_grad()
-    return each.detach()
-
+# %% ../nbs/05_lab.ipynb #c39e3fb9
 def train_bank(
     base: Base,
     specs: Sequence[TeacherSpec], # N teachers
@@ -838,17 +812,10 @@ def train_bank(
     progress: bool = True,        # show a bar
 ) -> tuple[LoraBank, Tensor]:     # trained bank (B without scaling), mean losses of the last ten steps (N,)
     "Train N adapters at once, each from its own init, on its own data."
-    dev = base.model.device
-    bank, scaling = fresh_bank(base, specs).to(dev).requires_grad_(), torch.tensor([s.scaling for s in specs], device=dev)
-    opt, seen = torch.optim.Adam(bank.parameters(), betas=(0.9, 0.98)), []
-    bar = tqdm(joint_batches(base.tokenizer, specs, batch_size, steps), f"{len(specs)} adapters", steps, disable=not progress, mininterval=1)
-    for i, batch in enumerate(bar):
-        opt.param_groups[0]["lr"] = lr * min(1, (i + 1) / 5, (steps - i) / (0.7 * steps))
-        seen.append(_learn(base, bank, scaling, batch, opt, clip))
-        bar.set_postfix(loss=f"{seen[-1].mean().item():.3f}", refresh=False)
-    return bank.requires_grad_(False), torch.stack(seen[-10:]).mean(0)
+    batches = adapter_batches(base.tokenizer, [_teacher_examples(s, batch_size * (steps + len(s.tasks))) for s in specs], batch_size)
+    return fit_bank(base, fresh_bank(base, specs), batches, steps, lr, clip, torch.tensor([s.scaling for s in specs]), progress)
 
-# %% ../nbs/05_lab.ipynb #cf9948e1
+# %% ../nbs/05_lab.ipynb #5f0855d0
 def _record(spec, base, settings):
     "What `task.json` says before training: enough to tell whether a teacher is the one wanted."
     t = spec.tasks
@@ -865,18 +832,20 @@ def _is_there(folder, record):
 def save_teacher(
     adapter: LoraAdapter, # trained, B without scaling
     spec: TeacherSpec,
+    base: Base,
     folder: str | Path,
     record: dict,         # contents of task.json
 ) -> Path:
     "Write a teacher as a PEFT directory, whole or not at all."
     pairs = {m: p._replace(scaling=spec.scaling) for m, p in adapter.pairs.items()}
-    cfg = dict(target_modules=sorted(TARGETS[spec.targets]), layers_to_transform=spec.layers and list(spec.layers))
+    family = base.model.config.model_type
+    cfg = dict(target_modules=sorted(targets_of(spec, base.model)), layers_to_transform=spec.layers and list(spec.layers), fan_in_fan_out=family == "gpt2")
     with atomic_dir(folder) as tmp:
-        LoraAdapter(pairs, spec.path, BASE_NAME, cfg).save_pretrained(tmp, extra={"task.json": record})
+        LoraAdapter(pairs, spec.path, base_name_of(family), cfg).save_pretrained(tmp, extra={"task.json": record})
         if spec.rslora: write_json(tmp / CONFIG_FILE, read_json(tmp / CONFIG_FILE) | dict(use_rslora=True, lora_alpha=spec.alpha))
     return Path(folder)
 
-# %% ../nbs/05_lab.ipynb #39780e63
+# %% ../nbs/05_lab.ipynb #3b231baf
 def train_teachers(
     base: Base,
     out_dir: str | Path,              # the pool's directory
@@ -896,7 +865,7 @@ def train_teachers(
         part = missing[i:i + group]
         bank, losses = train_bank(base, part, **settings, progress=progress)
         for k, (s, loss) in enumerate(zip(part, losses.tolist())):
-            save_teacher(bank[k], s, Path(out_dir) / s.path, records[s] | dict(final_loss=round(loss, 5)))
+            save_teacher(bank[k], s, base, Path(out_dir) / s.path, records[s] | dict(final_loss=round(loss, 5)))
     return [Path(out_dir) / s.path for s in specs]
 
 def train_oracles(
