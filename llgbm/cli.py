@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['setting', 'make_parser', 'main']
 
-# %% ../nbs/90_cli.ipynb #f8f62040
+# %% ../nbs/90_cli.ipynb #d79d65d3
 import argparse, logging, os, sys, traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -19,8 +19,9 @@ from . import experiments, jobs
 from .config import CONFIGS, DeltaConfig, Domain, ExperimentConfig, ModelConfig, ProbeConfig, get_config
 from .delta import DeltaResult
 from .demo import demo
+from .lab import LAB_BASES, RECIPES
 
-# %% ../nbs/90_cli.ipynb #4b8c9dde
+# %% ../nbs/90_cli.ipynb #0495b8a3
 class _Help(argparse.HelpFormatter):
     "Help that tells defaults where there are any, in wide lines."
     def __init__(self, prog): super().__init__(prog, max_help_position=34, width=110)
@@ -44,7 +45,7 @@ def _device_option(p): p.add_argument("--device", help="cuda, cuda:1, mps or cpu
 
 def _base_options(p, default):
     g = p.add_argument_group("base model")
-    g.add_argument("--base_model", default=default, help="hub id or directory; 'lab' is the small base that the package brings")
+    g.add_argument("--base_model", default=default, help="hub id or directory; 'lab' and 'lab-gpt2' are the small bases that the package brings")
     g.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="precision; bfloat16 on a GPU and float32 on a CPU if left out")
     _device_option(g)
     g.add_argument("--revision", help="branch, tag or commit on the hub")
@@ -106,7 +107,7 @@ def _say(*lines: object) -> int:
 def _rows(table: pd.DataFrame, **kw) -> str: return table.to_string(float_format="%.4g", na_rep="–", **kw)
 def _written(paths: Mapping[str, object]) -> int: return _say(*(f"{what:12} {path}" for what, path in paths.items()))
 
-# %% ../nbs/90_cli.ipynb #2333cd17
+# %% ../nbs/90_cli.ipynb #425748ad
 def _report(result: DeltaResult, where: str) -> int:
     "Print what became of deltas; 1 when something failed."
     if len(result.table()) <= 40: _say(result.table().to_string(index=False, float_format="%.3f"))
@@ -134,8 +135,8 @@ def _demo(a):
     _say(report)
     return 1 if report.failed else 0
 
-def _lab_build(a): return _say(jobs.lab_build(a.output_dir, a.threads))
-def _lab_teachers(a): return _say(jobs.lab_teachers(a.output_dir, a.oracles))
+def _lab_build(a): return _say(jobs.lab_build(a.output_dir, a.threads, a.family))
+def _lab_teachers(a): return _say(jobs.lab_teachers(a.output_dir, a.oracles, a.base_model))
 def _lab_tasks(a): return _say(jobs.lab_tasks(a.output_dir))
 
 # %% ../nbs/90_cli.ipynb #fde9e34e
@@ -164,7 +165,7 @@ def _generate_adapter(a):
     made = experiments.generate_job(a.description, a.checkpoint, a.output, device=a.device)
     return _written(dict(adapter=made, card=made / "README.md"))
 
-# %% ../nbs/90_cli.ipynb #7210be5d
+# %% ../nbs/90_cli.ipynb #7b8e9fd3
 def _command(sub, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
     p = sub.add_parser(name, help=text.split(".")[0], description=text)
     p.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -173,11 +174,13 @@ def _command(sub, name: str, run: Callable, text: str) -> argparse.ArgumentParse
 
 def _lab_parsers(sub):
     lab = sub.add_parser("lab", help="build the lab's base, train its teachers, or write its tasks", description="The lab: a small real Qwen2 world that the package brings.").add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    p = _command(lab, "build", _lab_build, "Train the lab's base again by its recipe, and say whether it is the one that ships. Takes a while.")
+    p = _command(lab, "build", _lab_build, "Train a base of the lab again by its recipe, and say whether it is the one that ships. Takes a while.")
+    p.add_argument("--family", choices=list(RECIPES), default="qwen2", help="which of the lab's bases")
     p.add_argument("--output_dir", default="outputs/lab", help="where to write it; the shipped one stays as it is")
     p.add_argument("--threads", type=int, help="CPU threads; the recipe's own number if left out, as another gives other roundings")
     p = _command(lab, "teachers", _lab_teachers, "Train the lab's pool of adapters, all at once. Adapters that are already there are kept.")
     p.add_argument("--output_dir", default="data/teacher_checkpoints", help="where PEFT directories go")
+    p.add_argument("--base_model", choices=list(LAB_BASES), default="lab", help="which of the lab's bases; give each a folder of its own")
     p.add_argument("--oracles", action="store_true", help="train one for each held-out task, too, into a folder of the same name with _oracles")
     p = _command(lab, "tasks", _lab_tasks, "Write the lab's tasks as files: descriptions, training and test examples, in the form of your own tasks.")
     p.add_argument("--output_dir", default="data/tasks", help="where <domain>/<behaviour> folders go")

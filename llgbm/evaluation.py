@@ -41,7 +41,7 @@ from .lora import LoraBank, concat
 from .losses import head_logits
 from .models import Base
 from .probes import ProbeTokens, create_generic_probes, tokenize_probes
-from .tasks import TaskLike, answer_states, collate_answers, encode_answers, exact_match, scaled
+from .tasks import TaskLike, answer_states, collate_answers, encode_answers, exact_match
 
 # %% ../nbs/25_evaluation.ipynb #161512c9
 def copy_budget(

@@ -130,13 +130,14 @@ def verify(
         if name == "base" and not checks[-1].ok: break
     return checks
 
-# %% ../nbs/80_jobs.ipynb #6975c725
+# %% ../nbs/80_jobs.ipynb #65c63562
 def lab_build(
     output_dir: str | Path = "outputs/lab", # the base's directory is made in it; the shipped one stays as it is
     threads: int | None = None,             # CPU threads; None takes the recipe's number
+    family: str = "qwen2",                  # which of the lab's bases, a key of `lab.RECIPES`
 ) -> str: # what came of it
-    "Train the lab's base by its recipe, and compare it with the one that ships."
-    made = lab.build_base(Path(output_dir) / lab.BASE_NAME, threads=threads)
+    "Train a base of the lab by its recipe, and compare it with the one that ships. Raises `ValueError` for an unknown family."
+    made = lab.build_base(Path(output_dir) / lab.base_name_of(family), lab.RECIPES[family], threads)
     return f"{made}\n{lab.check_base(made)}"
 
 def oracles_beside(
@@ -149,10 +150,12 @@ def oracles_beside(
 def lab_teachers(
     output_dir: str | Path = "data/teacher_checkpoints", # where PEFT directories go
     oracles: bool = False,                               # also an adapter for each held-out task, in a folder beside
+    base: str = "lab",                                   # which of the lab's bases, a key of `lab.LAB_BASES`
     **kw,                                                # as `lab.train_teachers`
 ) -> str: # what came of it
-    "Train the lab's pool of teachers; what is already there is kept."
-    base = open_base("lab")
+    "Train the lab's pool of teachers on one of its bases; what is already there is kept. Raises `ValueError` for another base."
+    if base not in lab.LAB_BASES: raise ValueError(f"base {base!r} is none of the lab's: {', '.join(lab.LAB_BASES)}")
+    base = open_base(base)
     made = {output_dir: lab.train_teachers(base, output_dir, **kw)}
     if oracles: made[oracles_beside(output_dir)] = lab.train_oracles(base, oracles_beside(output_dir), **{k: v for k, v in kw.items() if k != "specs"})
     return "\n".join(f"{len(dirs)} adapters in {where}" for where, dirs in made.items())
