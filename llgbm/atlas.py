@@ -8,7 +8,7 @@ __all__ = ['UNLABELLED', 'BASELINES', 'Embeddings', 'PALETTE', 'SYMBOLS', 'GREY'
            'Null', 'silhouette_null', 'neighbour_accuracy', 'nearest_table', 'project', 'flat_gram', 'update_gram',
            'salient_gram', 'greedy_answers', 'text_encoder', 'embed_answers', 'embed_baselines', 'align', 'compare',
            'lay_out', 'map_figure', 'heatmap_figure', 'norm_figure', 'silhouette_figure', 'page_figures',
-           'write_atlas_page']
+           'write_atlas_page', 'html_page']
 
 # %% ../nbs/13_atlas.ipynb #a45862cf
 import html, json, math, warnings
@@ -744,7 +744,7 @@ def _adapters_html(embedding, labels, k):
         rows.append(f"<tr><th scope='row'>{_esc(a)}</th>" + "".join(f"<td class='text'>{_esc(ls[i])}</td>" for ls in labels.values()) + "".join(f"<td>{v}</td>" for v in numbers) + f"<td class='text near'>{near.get(a, '–')}</td></tr>")
     return "<table id='adapters'><thead><tr>" + "".join(f"<th scope='col' aria-sort='none' class='{'text' if h in ('adapter', *labels, heads[-1]) else ''}'><button>{_esc(h)}</button></th>" for h in heads) + "</tr></thead><tbody>" + "".join(rows) + "</tbody></table>"
 
-# %% ../nbs/13_atlas.ipynb #12597fad
+# %% ../nbs/13_atlas.ipynb #7fc99c2a
 _CSS = """
 :root{--bg:#f6f7f9;--card:#fff;--ink:#1f2937;--soft:#6b7280;--line:#e5e7eb;--accent:#0072B2;--hover:#f0f6fb}
 @media (prefers-color-scheme:dark){:root{--bg:#0f1318;--card:#181d24;--ink:#e5e7eb;--soft:#9aa4b2;--line:#2b333e;--accent:#56B4E9;--hover:#1f2731}}
@@ -763,14 +763,17 @@ thead button{font:inherit;color:inherit;background:none;border:0;padding:0;curso
 .fig{min-width:680px}tbody tr:hover{background:var(--hover)}.best{font-weight:700}.weak{color:var(--soft)}.cos{color:var(--soft);font-size:13px}:focus-visible{outline:2px solid var(--accent);outline-offset:1px}
 """
 
-_JS = """
+_DRAW = """
 const F=JSON.parse(document.getElementById('figures').textContent),$=id=>document.getElementById(id),dark=matchMedia('(prefers-color-scheme:dark)');
-const state={method:0,proj:'tsne',kind:F.kinds[0]||'',order:'label'};
 function dress(fig){const f=structuredClone(fig),l=f.layout,d=dark.matches;l.paper_bgcolor=l.plot_bgcolor=d?'#181d24':'#ffffff';l.font={...l.font,color:d?'#e5e7eb':'#1f2937'};
  if(d){for(const k in l)if(/^[xy]axis/.test(k))Object.assign(l[k],{gridcolor:'#2b333e',linecolor:'#3b4552',zerolinecolor:'#6b7280'});
   for(const t of f.data)if(t.line&&t.line.color==='black')t.line.color='#ffffff';(l.shapes||[]).forEach(s=>s.line.color='#181d24');}
  return f}
 function draw(id,fig){const el=$(id);if(!fig||!el)return;const f=dress(fig);el.style.height=f.layout.height+'px';Plotly.react(el,f.data,f.layout,{responsive:true,displaylogo:false,modeBarButtonsToRemove:['select2d','lasso2d']})}
+"""
+
+_JS = """
+const state={method:0,proj:'tsne',kind:F.kinds[0]||'',order:'label'};
 function redraw(){const m=F.maps[state.method],key=state.proj+'|'+state.kind;draw('map',m[key]||m['pca|'+state.kind]);draw('heat',F.heats[state.method][state.order]);draw('norm',F.norms[state.method])}
 function all(){redraw();draw('scores',F.scores)}
 document.querySelectorAll('[data-set]').forEach(el=>{const k=el.dataset.set;
@@ -807,7 +810,7 @@ def _figure_sections(figures):
 
 def _facts(facts): return "<dl class='facts'>" + "".join(f"<div><dt>{_esc(k)}</dt><dd>{_esc(v)}</dd></div>" for k, v in facts.items()) + "</dl>"
 
-# %% ../nbs/13_atlas.ipynb #23b497c9
+# %% ../nbs/13_atlas.ipynb #2d1e7ac1
 _READ = ("The silhouette is 1 where labels are tight clusters far apart, and 0 where they say nothing; grey scores are within what shuffled labels reach in 95 of 100 cases. "
          "1-NN is the share of adapters whose nearest other one has the same label, chance the same for a random other one. Bold is the best of a column.")
 
@@ -839,11 +842,16 @@ def write_atlas_page(
     figures = page_figures(es, labels, table, seed)
     top = {"adapters": len(es[0]), **{f"{kind}s": len(set(ls) - {UNLABELLED}) for kind, ls in labels.items()}, "mean norm": f"{es[0].norms.mean():.3g}", **(facts or {})}
     body = _header(title, figures, top) + _comparison_section(table, figures) + _figure_sections(figures) + _adapters_section(es[0], labels, k)
-    return write_text(path, _frame(title, body, figures))
+    return write_text(path, html_page(title, body, figures, _JS))
 
-def _frame(title, body, figures):
-    "A whole HTML document."
+def html_page(
+    title: str,   # heading of the window; escaped here
+    body: str,    # HTML, escaped by who wrote it
+    figures: dict, # plain JSON values, `F` in the script
+    script: str,  # after what all pages share: `draw(id, figure)` shows one, `dark` tells the theme
+) -> str:         # one HTML document that needs nothing else
+    "Frame a page that holds plotly once, and nothing that asks a network."
     policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
     return (f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width,initial-scale=1'><meta name='color-scheme' content='light dark'>"
             f"<meta http-equiv='Content-Security-Policy' content=\"{policy}\"><title>{_esc(title)}</title><style>{_CSS}</style></head><body><main>{body}</main>\n"
-            f"<script>{get_plotlyjs()}</script>\n<script type='application/json' id='figures'>{_json(figures)}</script>\n<script>{_JS}</script></body></html>\n")
+            f"<script>{get_plotlyjs()}</script>\n<script type='application/json' id='figures'>{_json(figures)}</script>\n<script>{_DRAW}{script}</script></body></html>\n")
