@@ -6,9 +6,9 @@
 __all__ = ['Source', 'body_of', 'decoder_layers', 'token_positions', 'read_hidden', 'aggregate', 'probe_activations',
            'get_average_activation', 'compute_base_activation', 'compute_adapter_delta', 'name_adapters', 'Loaded',
            'load_checked', 'read_ahead', 'auto_batch_tokens', 'batches', 'batch_deltas', 'DeltaResult',
-           'delta_settings', 'compute_deltas']
+           'delta_settings', 'read_settings', 'compute_deltas']
 
-# %% ../nbs/12_delta.ipynb #68212e9e
+# %% ../nbs/12_delta.ipynb #e72dab2c
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -29,7 +29,7 @@ from .delta_cache import DeltaCache
 from .functional_lora import attach, fan_out
 from .lora import WEIGHT_FILES, LoraAdapter, LoraBank, find_adapters
 from .models import base_fingerprint
-from .probes import ProbeTokens, create_generic_probes, tokenize_probes
+from .probes import ProbeTokens, create_generic_probes, pad_probes, tokenize_probes
 
 # %% ../nbs/12_delta.ipynb #4008544a
 def body_of(
@@ -326,6 +326,17 @@ def delta_settings(
     layer = delta.layer if isinstance(delta.layer, int) else list(delta.layer)
     return dict(base=base_fingerprint(model), base_name=str(getattr(model.config, "_name_or_path", "")), dtype=str(model.dtype), probes=tokens, layer=layer, token=delta.token, aggregation=delta.aggregation)
 
+# %% ../nbs/12_delta.ipynb #5f26756d
+def read_settings(
+    settings: Mapping, # from `delta_settings`, such as a cache's `manifest['config']`
+    model: nn.Module,  # the base
+) -> tuple[ProbeTokens, DeltaConfig]:
+    "Return the probes and the configuration that deltas were made with. Raises `ValueError` for a missing field, or for those of another base."
+    if lost := [k for k in ("base", "probes", "layer", "token", "aggregation") if k not in settings]: raise ValueError(f"the settings of these deltas are not known: the field {lost[0]!r} is missing")
+    if settings["base"] != base_fingerprint(model): raise ValueError(f"these deltas were made on another base: {settings.get('base_name') or 'unknown'} ({settings['base'][:8]}…), not {getattr(model.config, '_name_or_path', '')} ({base_fingerprint(model)[:8]}…)")
+    layer = settings["layer"]
+    return pad_probes(settings["probes"]), DeltaConfig(layer if isinstance(layer, int) else tuple(layer), settings["token"], settings["aggregation"])
+
 # %% ../nbs/12_delta.ipynb #ae0696ca
 class _Run(NamedTuple):
     "What stays the same while adapters stream by."
@@ -388,12 +399,12 @@ def _gather(result, world, cache, order):
     result.deltas = dict(sorted(result.deltas.items(), key=lambda kv: place[kv[0]]))
     return result
 
-# %% ../nbs/12_delta.ipynb #95488bba
+# %% ../nbs/12_delta.ipynb #ada720ef
 def compute_deltas(
     model: nn.Module,                     # the base, from `load_base`
     tokenizer,                            # its tokenizer
     adapters: str | Path | Sequence | Mapping, # a folder to search, directories, `LoraAdapter`s, or a mapping {id: one of these}
-    probes: Sequence[str] | None = None,  # P texts; the five generic probes by default
+    probes: Sequence[str] | ProbeTokens | None = None, # P texts, or their tokens; the five generic probes by default
     cache_dir: str | Path | None = None,  # where to keep deltas, and look for them
     delta: DeltaConfig = DeltaConfig(),   # layer, token, aggregation
     max_length: int = 256,                # tokens; a longer probe is refused
@@ -408,7 +419,7 @@ def compute_deltas(
     Source: Delta Activations (arXiv 2509.04442), eq. 1–2. Raises `ValueError` for settings that can't work, `OSError` when the cache can't be written."""
     sources, world = name_adapters(adapters), _world(model)
     if world is not None and cache_dir is None: raise ValueError("several processes need a cache_dir to meet in")
-    tokens = tokenize_probes(tokenizer, list(probes) if probes is not None else create_generic_probes(), max_length)
+    tokens = probes if isinstance(probes, ProbeTokens) else tokenize_probes(tokenizer, list(probes) if probes is not None else create_generic_probes(), max_length)
     cache = DeltaCache(cache_dir, delta_settings(model, tokens, delta)) if cache_dir is not None else None
     base, mine = _base(model, tokens, delta, cache), _share(sources, world)
     with tqdm(total=len(mine), desc="deltas", unit="adapter", disable=not progress or (world is not None and not world.is_main_process)) as bar:

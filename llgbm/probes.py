@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['create_generic_probes', 'create_domain_probes', 'create_diverse_probes', 'load_probes', 'get_probes', 'ProbeTokens',
-           'tokenize_probes']
+           'pad_probes', 'tokenize_probes']
 
-# %% ../nbs/10_probes.ipynb #31796214
+# %% ../nbs/10_probes.ipynb #bb70a657
 import os
+from collections.abc import Sequence
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -166,7 +167,15 @@ def _check_lengths(
     bad = [f'probe {i} has {n} tokens' for i, n in enumerate(lengths) if not 0 < n <= max_length]
     if bad: raise ValueError(f'{"; ".join(bad)}: each must have 1 to {max_length} (max_length); shorten it or raise max_length')
 
-# %% ../nbs/10_probes.ipynb #4ec309b8
+# %% ../nbs/10_probes.ipynb #4f1cbafa
+def pad_probes(
+    tokens: Sequence[Sequence[int]], # of P probes
+    pad: int = 0, # token to pad with; no model sees it
+) -> ProbeTokens: # input_ids (P, T), lengths (P,)
+    "Pad tokens on the right."
+    longest = max(map(len, tokens))
+    return ProbeTokens(torch.tensor([[*t, *[pad] * (longest - len(t))] for t in tokens]), torch.tensor([len(t) for t in tokens]))
+
 def tokenize_probes(
     tokenizer: Any, # a transformers tokenizer; its own rules for special tokens apply
     probes: list[str], # P texts
@@ -177,6 +186,4 @@ def tokenize_probes(
     ids = [tokenizer(p)['input_ids'] for p in probes]
     lengths = [len(i) for i in ids]
     _check_lengths(lengths, max_length)
-    pad = tokenizer.pad_token_id or 0
-    rows = [i + [pad] * (max(lengths) - len(i)) for i in ids] # (P, T)
-    return ProbeTokens(torch.tensor(rows), torch.tensor(lengths))
+    return pad_probes(ids, tokenizer.pad_token_id or 0)
