@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .lora import AdapterError, LoraAdapter, LoraBank, layer_of, linear_shape
 
-# %% ../nbs/01_functional_lora.ipynb #28d23e7f
+# %% ../nbs/01_functional_lora.ipynb #46845f7c
 def _accumulate(
     out: Tensor, # base output, (R, n, out)
     z: Tensor,   # A x, (R, n, r)
@@ -31,13 +31,13 @@ def lora_forward(
     out: Tensor,  # module output, same leading shape, (…, out)
     A: Tensor,    # (R, r, in)
     B: Tensor,    # (R, out, r), scaling folded in
-    tap: Callable[[Tensor], None] | None = None, # called with A x, leading shape of x and last dimension r
+    tap: Callable[[Tensor], Tensor | None] | None = None, # called with A x, leading shape of x and last dimension r; a tensor it returns takes its place
 ) -> Tensor:      # module output with every block of k rows under its adapter
     "Add each adapter's update to a module's output, in the adapters' dtype, and return it in the output's."
     dtype = None if torch.is_autocast_enabled(x.device.type) else A.dtype
     xs = x.reshape(len(A), -1, x.shape[-1]).to(dtype or x.dtype)      # (R, k·T, in)
     z = torch.bmm(xs, A.mT)                                           # (R, k·T, r)
-    if tap: tap(z.view(*x.shape[:-1], -1))
+    if tap and (seen := tap(z.view(*x.shape[:-1], -1))) is not None: z = seen.reshape(z.shape)
     ys = out.reshape(len(A), -1, out.shape[-1])                       # (R, k·T, out)
     if dtype is None: ys = ys + torch.bmm(z, B.mT)
     else: ys = _accumulate(ys.to(dtype), z, B.mT)
@@ -90,7 +90,7 @@ def _move(t, module):
     p = next(module.parameters(), None)
     return t if p is None else t.to(p.device)
 
-# %% ../nbs/01_functional_lora.ipynb #a9e0f50e
+# %% ../nbs/01_functional_lora.ipynb #bfbc7910
 def _hook(name, A, B, tap):
     def hook(module, args, out):
         x = args[0]
@@ -107,7 +107,7 @@ def attach(
     model: nn.Module,                                    # the base model, which stays as it is
     bank: LoraBank | LoraAdapter,                        # N adapters; gradients flow to its tensors
     rows: Sequence[int] | Tensor | None = None,          # adapter of each row, −1 for none; None is 0 … N−1; row j of k·len(rows) takes rows[j // k]
-    tap: Callable[[str, Tensor], None] | None = None,    # called with (module path, A x of shape (batch, T, r)) in every forward
+    tap: Callable[[str, Tensor], Tensor | None] | None = None, # called with (module path, A x of shape (batch, T, r)) in every forward; a tensor it returns takes the place of A x
 ) -> Iterator[LoraBank]:                                 # the bank as attached, one adapter per block of rows
     """Run a model under a bank of adapters, each row of a batch under its own, within a `with` block.
 
