@@ -4,20 +4,23 @@
 
 # %% auto #0
 __all__ = ['log', 'STYLE', 'card', 'row', 'split', 'stack', 'escape', 'Sample', 'sample_card', 'sample_cards', 'facts_html',
-           'ErrorBox', 'Notice', 'error_html', 'running_loop', 'Worker', 'Debounce', 'Panel']
+           'legend_html', 'ErrorBox', 'Notice', 'error_html', 'running_loop', 'Worker', 'Debounce', 'Panel',
+           'figures_in']
 
-# %% ../nbs/06_views.ipynb #c469d5e8
+# %% ../nbs/06_views.ipynb #20dec323
 import asyncio, html, logging, traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import ipywidgets as W
+from plotly.basewidget import BaseFigureWidget
 
 log = logging.getLogger(__name__)
 
-# %% ../nbs/06_views.ipynb #ac2e8698
+# %% ../nbs/06_views.ipynb #e54705e4
 _LIGHT = "--bg:#f6f7f9;--card:#fff;--ink:#1f2937;--soft:#5f6875;--line:#dfe3e8;--accent:#0072B2;--on-accent:#fff;--hover:#eaf3f9;--bad:#b42318;--bad-bg:#fef3f2;--shadow:0 1px 2px rgba(16,24,40,.06)"
 _DARK = "--bg:#0f1318;--card:#181d24;--ink:#e5e7eb;--soft:#9aa4b2;--line:#2b333e;--accent:#56B4E9;--on-accent:#0f1318;--hover:#1f2a35;--bad:#fda29b;--bad-bg:#2d1816;--shadow:none"
 _WIDGETS = ("--jp-ui-font-color1:var(--ink);--jp-ui-font-color2:var(--soft);--jp-content-font-color1:var(--ink);--jp-widgets-color:var(--ink);--jp-widgets-label-color:var(--ink);--jp-widgets-readout-color:var(--ink);"
@@ -33,8 +36,8 @@ body[data-jp-theme-light="false"] .llgbm,body.vscode-dark .llgbm,html[theme=dark
 .llgbm *{box-sizing:border-box}.llgbm .widget-html-content,.llgbm .jupyter-widgets{font-family:inherit;line-height:1.5}.llgbm .widget-html,.llgbm .widget-html-content{width:100%;min-width:0;height:auto}
 .llgbm .widget-inline-hbox{height:auto}.llgbm .widget-vbox,.llgbm .widget-hbox,.llgbm .widget-box{overflow:visible;min-width:0}.llgbm .llgbm-hidden{display:none!important}
 .llgbm h1,.llgbm h2,.llgbm h3{margin:0;font-weight:650;line-height:1.3;color:var(--ink)}.llgbm h1{font-size:22px}.llgbm h2{font-size:15px}.llgbm h3{font-size:14px}.llgbm p{margin:0}.llgbm .soft{color:var(--soft)}.llgbm .num{font-variant-numeric:tabular-nums}
-.llgbm-card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px;box-shadow:var(--shadow);margin:0;min-width:0}
-.llgbm-head{margin:0 0 12px}.llgbm-row{display:flex;flex-flow:row wrap;gap:8px 10px;align-items:center}.llgbm-stack{display:flex;flex-flow:column;gap:14px}
+.llgbm-card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px;box-shadow:var(--shadow);margin:0;min-width:0;gap:10px}.llgbm-card>*{margin:0!important}
+.llgbm .llgbm-head{margin:0}.llgbm-legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px}.llgbm-legend i{display:inline-block;width:10px;height:10px;border-radius:50%;background:var(--mark);margin-right:5px}.llgbm-legend em{font-style:normal;color:var(--mark);margin-right:5px;font-weight:700}.llgbm-row{display:flex;flex-flow:row wrap;gap:8px 10px;align-items:center}.llgbm-stack{display:flex;flex-flow:column;gap:14px}
 .llgbm-split{display:grid!important;grid-template-columns:minmax(0,5fr) minmax(0,7fr);gap:14px;align-items:start;margin-bottom:14px}
 @container (max-width:860px){.llgbm-split{grid-template-columns:minmax(0,1fr)}}
 .llgbm input,.llgbm textarea,.llgbm select{font:inherit!important;border-radius:7px!important;color:var(--ink)!important;background:var(--card)!important}.llgbm input::placeholder,.llgbm textarea::placeholder{color:var(--soft);opacity:1}
@@ -45,7 +48,7 @@ body[data-jp-theme-light="false"] .llgbm,body.vscode-dark .llgbm,html[theme=dark
 .llgbm-sample{border:1px solid var(--line);border-top:4px solid var(--mark,var(--line));border-radius:9px;padding:10px 12px;background:var(--card);min-width:0}
 .llgbm-sample.main{border-color:var(--mark,var(--accent));box-shadow:0 0 0 1px var(--mark,var(--accent)) inset}.llgbm-sample header{display:flex;gap:8px;justify-content:space-between;align-items:baseline;margin-bottom:4px}
 .llgbm-sample b{overflow-wrap:anywhere;font-weight:600}.llgbm-sample small{color:var(--soft);white-space:nowrap;font-size:12.5px}.llgbm-text{white-space:pre-wrap;overflow-wrap:anywhere;max-height:260px;overflow:auto;font-size:14.5px}
-.llgbm-stale{opacity:.5}.llgbm-facts{display:flex;flex-wrap:wrap;gap:6px 28px;margin:0}.llgbm-facts dt{color:var(--soft);font-size:12.5px}.llgbm-facts dd{margin:0;font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.llgbm-stale{opacity:.5}.llgbm-facts{display:flex;flex-wrap:wrap;gap:8px 26px;margin:0}.llgbm-facts small{display:block;color:var(--soft);font-size:12.5px;line-height:1.35}.llgbm-facts b{font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .llgbm-error{display:block;border:1px solid var(--bad);border-left-width:5px;background:var(--bad-bg);color:var(--ink);border-radius:8px;padding:8px 12px;margin:0;overflow-wrap:anywhere}.llgbm-error b{color:var(--bad)}.llgbm-error pre{white-space:pre-wrap;font-size:12px;max-height:240px;overflow:auto;margin:6px 0 0;background:none;color:var(--soft)}.llgbm-error summary{cursor:pointer;color:var(--soft);font-size:12.5px}.llgbm-error .message.lines{display:block;white-space:pre-wrap;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}
 .llgbm-status{display:flex;gap:8px;align-items:center;color:var(--soft);min-height:24px;overflow-wrap:anywhere}.llgbm-spin{flex:none;width:14px;height:14px;border:2px solid var(--line);border-top-color:var(--accent);border-radius:50%;animation:llgbm-spin .8s linear infinite}@keyframes llgbm-spin{to{transform:rotate(1turn)}}
 @media(prefers-reduced-motion:reduce){.llgbm-spin{animation-duration:4s}}
@@ -79,7 +82,7 @@ def stack(
     "Lay parts out one below the other, with air between them."
     return W.VBox(children).add_class("llgbm-stack")
 
-# %% ../nbs/06_views.ipynb #31983e9c
+# %% ../nbs/06_views.ipynb #83969f05
 def escape(
     text: Any, # anything with a `str`
 ) -> str:      # safe between tags and in quoted attributes
@@ -113,7 +116,16 @@ def facts_html(
     facts: Mapping[str, Any], # name → value
 ) -> str: # HTML
     "Show a few facts in a line."
-    return "<dl class='llgbm-facts'>" + "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items()) + "</dl>"
+    return "<div class='llgbm-facts'>" + "".join(f"<div><small>{escape(k)}</small><b>{escape(v)}</b></div>" for k, v in facts.items()) + "</div>"
+
+# %% ../nbs/06_views.ipynb #92f6432d
+def legend_html(
+    marks: Mapping[str, str],    # name → colour, '#rrggbb'
+    signs: Mapping[str, tuple[str, str]] = {}, # name → (sign such as '★', colour), shown behind
+) -> str: # HTML
+    "Explain colours and signs in lines that fold where there is no room, as a figure's own legend doesn't."
+    dots = [f"<span style='--mark:{escape(c)}'><i></i>{escape(n)}</span>" for n, c in marks.items()]
+    return "<div class='llgbm-legend'>" + "".join(dots + [f"<span style='--mark:{escape(c)}'><em>{escape(s)}</em>{escape(n)}</span>" for n, (s, c) in signs.items()]) + "</div>"
 
 # %% ../nbs/06_views.ipynb #3ab678ce
 class ErrorBox(W.VBox):
@@ -261,7 +273,7 @@ class Debounce:
         if self._timer is not None: self._timer.cancel()
         self._timer = None
 
-# %% ../nbs/06_views.ipynb #34004b29
+# %% ../nbs/06_views.ipynb #4dae7255
 class Panel(W.VBox):
     "A widget with the common look, a place for errors, and a worker."
     def __init__(
@@ -280,3 +292,14 @@ class Panel(W.VBox):
     ) -> None:
         "Fill the panel."
         self.children = (self._style, *parts)
+
+    def _repr_mimebundle_(self, **kwargs):
+        for f in figures_in(self): f._widget_layout, f._widget_data = deepcopy(f._layout_obj._props), deepcopy(f._data)
+        return super()._repr_mimebundle_(**kwargs)
+
+def figures_in(
+    widget: W.Widget,
+) -> list[BaseFigureWidget]:
+    "Find the figures inside a widget."
+    if isinstance(widget, BaseFigureWidget): return [widget]
+    return [f for c in getattr(widget, "children", ()) for f in figures_in(c)]
