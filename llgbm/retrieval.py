@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['log', 'Facts', 'BLOCK', 'SHORTEST', 'LONGEST', 'SPARE', 'METRICS', 'FILES', 'WEIGHINGS', 'check_settings',
            'json_values', 'AdapterIndex', 'near_names', 'Hit', 'Hits', 'recall', 'similarity_weights', 'fit_weights',
-           'retrieve_and_merge', 'merge_nearest', 'FewShot', 'task_deltas', 'Ranks', 'first_right', 'recall_table',
-           'recall_figure']
+           'retrieve_and_merge', 'merge_nearest', 'FewShot', 'task_deltas', 'first_right', 'chance', 'group_interval',
+           'Ranks', 'rank_right', 'recall_table', 'recall_figure']
 
-# %% ../nbs/14_retrieval.ipynb #6f3e20b6
+# %% ../nbs/14_retrieval.ipynb #33c5be36
 import difflib, json, logging, time
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,7 +23,6 @@ import torch
 from fastcore.basics import patch
 from plotly.subplots import make_subplots
 from scipy.optimize import nnls
-from scipy.stats import hypergeom
 from torch import Tensor
 
 from .atlas import GREY, PALETTE, Embedding, lay_out, unit_rows
@@ -726,41 +725,65 @@ def task_deltas(
     if deltas.failed: raise ValueError(f"few-shot adapters diverged: {deltas.failed}; try a smaller lr than {lr}")
     return FewShot(deltas, bank, losses.cpu())
 
-# %% ../nbs/14_retrieval.ipynb #3938872b
+# %% ../nbs/14_retrieval.ipynb #d3e1e832
+def first_right(
+    similarity: np.ndarray, # of Q queries to N adapters, (Q, N); −inf where one is left out
+    right: np.ndarray,      # which of them a query looks for, (Q, N) bool
+) -> np.ndarray:            # (Q,) place of the first right one, 1 is best; NaN where there is none
+    "Find where the first right answer stands; of wrong ones that score the same, half stand before it."
+    s = np.asarray(similarity, np.float64)
+    best = np.where(right, s, -np.inf).max(1, keepdims=True)                                   # (Q, 1)
+    place = 1 + (s > best).sum(1) + ((s == best) & ~right).sum(1) / 2
+    return np.where(right.any(1), place, np.nan)
+
+def chance(
+    n: int, # adapters
+    m: int, # right ones among them
+) -> np.ndarray: # (n,) probability that the first right one stands at place 1, 2, …
+    "Return the distribution of the first right place in a random order."
+    none_yet = np.cumprod([(n - m - i) / (n - i) for i in range(n - m)] + [0.] * m)            # after 1, 2, … places
+    return -np.diff(none_yet, prepend=1.)
+
+# %% ../nbs/14_retrieval.ipynb #694271dc
+def group_interval(
+    values: np.ndarray,   # (Q,)
+    groups: Sequence,     # what is resampled as one, (Q,)
+    n: int = 1000,        # resamples
+    seed: int = 0,
+    level: float = .95,   # share of resamples inside
+) -> tuple[float, float]: # low, high
+    "Return a bootstrap interval of a mean, drawing whole groups: values that depend on each other."
+    which = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sums, sizes = np.bincount(which, np.asarray(values, np.float64)), np.bincount(which)       # (G,)
+    at = np.random.default_rng(seed).integers(0, len(sizes), (n, len(sizes)))
+    low, high = np.quantile(sums[at].sum(1) / sizes[at].sum(1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+# %% ../nbs/14_retrieval.ipynb #ad026672
 class Ranks(NamedTuple):
     "Where queries find the first right adapter."
     names: list[str]     # Q queries that have a label, and a right answer
-    first: np.ndarray    # (Q,) rank of the first right one, 1 is best
+    first: np.ndarray    # (Q,) place of the first right one, 1 is best
     right: np.ndarray    # (Q,) right ones there are
     among: np.ndarray    # (Q,) adapters that were searched
 
-def first_right(
+def rank_right(
     queries: Embedding,
     index: Embedding,
     labels: Mapping[str, str], # name → label, of queries and index; names without one are never right
 ) -> Ranks:
-    "Rank the index for each query by cosine (an adapter is left out of its own answer). Raises `ValueError` when no query has a right answer."
-    ask, there = np.array([labels.get(n) for n in queries.names], object), np.array([labels.get(n) for n in index.names], object)
-    if queries.matrix.shape[1] != index.matrix.shape[1]: raise ValueError(f"{queries.method}: queries of width {queries.matrix.shape[1]} in an index of width {index.matrix.shape[1]}")
-    same = (ask[:, None] == there) & (ask[:, None] != None)                                    # (Q, N)
-    other = np.array(queries.names, object)[:, None] != np.array(index.names, object)
-    scores, right = unit_rows(queries.matrix) @ unit_rows(index.matrix).T, same & other
-    best = np.where(right, scores, -np.inf).max(1, keepdims=True)
-    first, ok = 1 + (other & ~right & (scores >= best - 1e-12)).sum(1), right.any(1)
-    if not ok.any(): raise ValueError(f"{queries.method}: no query has a right answer in the index: labels are {sorted({*labels.values()})[:5]}")
-    return Ranks([n for n, o in zip(queries.names, ok) if o], first[ok], right.sum(1)[ok], other.sum(1)[ok])
+    "Rank an index for each query by cosine; an adapter is left out of its own answer. Raises `ValueError` when no query has a right answer."
+    (_, d), (_, e) = queries.matrix.shape, index.matrix.shape
+    if d != e: raise ValueError(f"{queries.method}: queries of width {d} in an index of width {e}")
+    ask, there = (np.array([labels.get(n) for n in x.names], object) for x in (queries, index))
+    other = np.array(queries.names, object)[:, None] != np.array(index.names, object)          # (Q, N)
+    right = other & (ask[:, None] == there) & np.array([a is not None for a in ask])[:, None]
+    place = first_right(np.where(other, np.round(unit_rows(queries.matrix) @ unit_rows(index.matrix).T, 12), -np.inf), right)
+    ok = ~np.isnan(place)
+    if not ok.any(): raise ValueError(f"{queries.method}: no query has a right answer in the index; labels are {sorted({*labels.values()})[:5]}")
+    return Ranks([n for n, o in zip(queries.names, ok) if o], place[ok], right.sum(1)[ok], other.sum(1)[ok])
 
-# %% ../nbs/14_retrieval.ipynb #a2da05e9
-def _chance(r, k):
-    "For each query the probability that a random order has a right one among the first k."
-    return 1 - hypergeom.pmf(0, r.among, r.right, np.minimum(k, r.among))
-
-def _interval(values, groups, n, seed):
-    "95% interval of a mean, from resampling groups of values."
-    by = pd.Series(values, dtype=float).groupby(np.asarray(groups)).agg(["sum", "count"]).to_numpy()      # (G, 2)
-    draws = by[np.random.default_rng(seed).integers(0, len(by), (n, len(by)))].sum(1)                     # (n, 2)
-    return np.quantile(draws[:, 0] / draws[:, 1], [.025, .975])
-
+# %% ../nbs/14_retrieval.ipynb #ee4e366c
 def recall_table(
     embeddings: Mapping[str, tuple[Embedding, Embedding]], # method → queries and index; one embedding twice asks each of the others
     labels: Mapping[str, Mapping[str, str]],               # kind, such as 'task' → {name: label}
@@ -769,14 +792,15 @@ def recall_table(
     n: int = 1000,                                         # resamples
     seed: int = 0,                                         # of the resamples
 ) -> pd.DataFrame: # a row for each kind, method and k: recall, its 95% interval low … high, a random order's mean and 95th percentile, MRR, queries, adapters
-    "Say how often methods find a right adapter. Raises `ValueError` as `first_right`."
+    "Say how often methods find a right adapter. Raises `ValueError` as `rank_right`."
     rows = []
     for kind, ls in labels.items():
         for method, (queries, index) in embeddings.items():
-            r = first_right(queries, index, ls)
-            who = [(groups or {}).get(q, q) for q in r.names]
+            r = rank_right(queries, index, ls)
+            who, null_of = [(groups or {}).get(q, q) for q in r.names], {(a, m): chance(a, m) for a, m in {*zip(r.among.tolist(), r.right.tolist())}}
             for k in ks:
-                p, (low, high) = _chance(r, k), _interval(r.first <= k, who, n, seed)
+                p = np.array([null_of[am][:k].sum() for am in zip(r.among.tolist(), r.right.tolist())])
+                low, high = group_interval(r.first <= k, who, n, seed)
                 null = (np.random.default_rng(seed).random((n, len(p))) < p).mean(1)
                 rows.append(dict(right=kind, method=method, k=k, recall=(r.first <= k).mean(), low=low, high=high, random=p.mean(), random_95=np.quantile(null, .95), mrr=(1 / r.first).mean(), queries=len(p), adapters=int(r.among.max())))
     return pd.DataFrame(rows)
