@@ -6,11 +6,11 @@
 __all__ = ['SCORES', 'UNITS', 'KINDS', 'STRENGTHS', 'SAID', 'ANSWERED', 'OTHERS', 'LINEAR', 'TURNED', 'SHUFFLED', 'MAPPED', 'ALL',
            'UNSEEN', 'Continuations', 'pair', 'sample_continuations', 'answered_continuations', 'text_budget',
            'Likelihoods', 'likelihoods', 'meaning_deltas', 'logit_deltas', 'LinearMap', 'task_means', 'shared_tasks',
-           'task_folds', 'map_across', 'cosines', 'first_right', 'chance', 'cross_retrieval', 'BasePool',
-           'open_base_pool', 'study_texts', 'PoolReading', 'read_pool', 'across', 'same_fold', 'shuffled_row',
-           'map_curve', 'CrossBaseStudy', 'cross_base_study']
+           'task_folds', 'map_across', 'cosines', 'cross_retrieval', 'BasePool', 'open_base_pool', 'study_texts',
+           'PoolReading', 'read_pool', 'across', 'same_fold', 'shuffled_row', 'map_curve', 'CrossBaseStudy',
+           'cross_base_study']
 
-# %% ../nbs/16_backbones.ipynb #b10819db
+# %% ../nbs/16_backbones.ipynb #8c45d7b3
 import copy, html, random, warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +35,8 @@ from .files import read_json, write_json
 from .functional_lora import attach
 from .lora import LoraAdapter, LoraBank
 from .models import Base
+from .probes import pad_probes
+from .retrieval import chance, first_right, group_interval
 from .tasks import encode_answers
 
 # %% ../nbs/16_backbones.ipynb #eb117bb5
@@ -145,7 +147,7 @@ def _whole(model, adapters):
         else: yield l
     if bad: warnings.warn(f"{len(bad)} adapters left out:\n" + "\n".join(bad), stacklevel=2)
 
-# %% ../nbs/16_backbones.ipynb #51c6860b
+# %% ../nbs/16_backbones.ipynb #ba875830
 def _read_prompt(model, ids, n, normalized=True):
     "Run one prompt n times: log-probabilities (or logits) of the next token (n, V), and the cache."
     out = model(torch.tensor([ids] * n, device=model.device), use_cache=True, logits_to_keep=1)
@@ -164,11 +166,6 @@ def _follow(model, first, cache, ids, lengths):
     real = torch.arange(1, T, device=ids.device) < lengths[:, None]               # (C, T−1)
     return got + (each.view(n, C, T - 1) * real).sum(-1)                          # (n·C, T−1) → (n, C, T−1)
 
-def _pad(texts, device):
-    "Token lists as (C, T), padded on the right, and their lengths (C,)."
-    T = max(map(len, texts))
-    return torch.tensor([t + [0] * (T - len(t)) for t in texts], device=device), torch.tensor([len(t) for t in texts], device=device)
-
 def _score_texts(model, prompt, texts, n, max_tokens):
     "Log-likelihoods of C texts behind a prompt, under n rows of adapters: (n, C), in as many forwards as the budget asks for."
     first, cache = _read_prompt(model, prompt, n)
@@ -176,7 +173,8 @@ def _score_texts(model, prompt, texts, n, max_tokens):
     while order:
         k = len(order) if n * len(order) * len(texts[order[-1]]) <= max_tokens else max(1, max_tokens // (n * len(texts[order[-1]])))
         at, order = order[-k:], order[:-k]                                        # the longest first
-        out[:, at] = _follow(model, first, cache, *_pad([texts[i] for i in at], model.device)).cpu()
+        ids, lengths = (t.to(model.device) for t in pad_probes([texts[i] for i in at]))
+        out[:, at] = _follow(model, first, cache, ids, lengths).cpu()
     return out
 
 # %% ../nbs/16_backbones.ipynb #c39b3e3e
@@ -390,7 +388,7 @@ def map_across(
         out[at_fold == f] = LinearMap.fit(x[seen], y[seen], kind, strength)(np.asarray(X)[at_fold == f])
     return out
 
-# %% ../nbs/16_backbones.ipynb #72999698
+# %% ../nbs/16_backbones.ipynb #8f2c68c0
 def cosines(
     X: np.ndarray, # (n, d)
     Y: np.ndarray, # (m, d)
@@ -399,32 +397,7 @@ def cosines(
     if np.shape(X)[1] != np.shape(Y)[1]: raise ValueError(f"deltas of widths {np.shape(X)[1]} and {np.shape(Y)[1]} can't be compared: embed both by meaning, or map one")
     return unit_rows(X) @ unit_rows(Y).T
 
-def first_right(
-    similarity: np.ndarray, # (Q, C)
-    right: np.ndarray,      # (Q, C) bool: which are what a query looks for
-) -> np.ndarray:            # (Q,) place of the first right one, from 1; NaN where there is none
-    "Find where the first right answer stands."
-    s = np.asarray(similarity, np.float64)
-    best = np.where(right, s, -np.inf).max(1, keepdims=True)
-    place = 1 + (s > best).sum(1) + ((s == best) & ~right).sum(1) / 2
-    return np.where(right.any(1), place, np.nan)
-
-def chance(
-    n: int, # candidates
-    m: int, # right ones among them
-) -> np.ndarray: # (n,) probability that the first right one stands at place 1, 2, …
-    "Return the distribution of the first right place in a random order."
-    none_yet = np.cumprod([(n - m - i) / (n - i) for i in range(n - m)] + [0.] * m)        # after 1, 2, … places
-    return -np.diff(none_yet, prepend=1.)
-
-# %% ../nbs/16_backbones.ipynb #4a3e8c39
-def _bootstrap(values, groups, n, seed):
-    "2.5 and 97.5 % quantiles of the mean over n draws of whole groups."
-    names, which = np.unique(groups, return_inverse=True)
-    sums, sizes = np.bincount(which, values), np.bincount(which)
-    at = np.random.default_rng(seed).integers(0, len(names), (n, len(names)))
-    return np.quantile(sums[at].sum(1) / sizes[at].sum(1), [.025, .975])
-
+# %% ../nbs/16_backbones.ipynb #875c7dcd
 def _measures(place, ks): return {**{f"@{k}": (place <= k).astype(float) for k in ks}, "MRR": 1 / place}
 
 def _chance_row(right, allowed, ks):
@@ -452,7 +425,7 @@ def cross_retrieval(
         s = np.where(allowed, s, -np.inf)
         row = dict(method=method, queries=int(keep.sum()))
         for what, v in _measures(first_right(s[keep], right[keep]), ks).items():
-            row |= {what: v.mean(), **dict(zip((f"{what} low", f"{what} high"), _bootstrap(v, np.array(queries)[keep], n, seed)))}
+            row |= {what: v.mean(), **dict(zip((f"{what} low", f"{what} high"), group_interval(v, np.array(queries)[keep], n, seed)))}
         rows.append(row)
     return pd.DataFrame(rows + [dict(method="chance", queries=int(keep.sum()), **_chance_row(right[keep], allowed[keep], ks))])
 
