@@ -8,7 +8,7 @@ __all__ = ['COMPOSITION_FILE', 'RED', 'OTHERS', 'AdapterPool', 'check_cache', 'o
            'telling_kind', 'composition_figure', 'WeightRow', 'search', 'AdapterList', 'CompositionPanel',
            'composition_panel']
 
-# %% ../nbs/17_composition_panel.ipynb #ebe4b69c
+# %% ../nbs/17_composition_panel.ipynb #328fa7b3
 import math, time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ from .lora import AdapterError, LoraAdapter, LoraBank, base_name, concat
 from .models import Base, base_fingerprint
 from .probes import create_generic_probes, tokenize_probes
 from .tasks import answer_greedily
-from .views import Debounce, Panel, Sample, card, escape, facts_html, legend_html, row, sample_cards, split, stack
+from .views import Debounce, Panel, Sample, card, escape, facts_html, legend_html, row, sample_cards
 
 # %% ../nbs/17_composition_panel.ipynb #1c291c71
 @dataclass(frozen=True, eq=False)
@@ -466,7 +466,7 @@ def load(
     self.prompt = d.get("prompt", self.prompt)
     self._take(weights)
 
-# %% ../nbs/17_composition_panel.ipynb #72877d40
+# %% ../nbs/17_composition_panel.ipynb #b7f077f5
 _COLOURS = tuple(c for c in PALETTE if c != "#3F3F3F")       # which would be lost on a dark page
 RED, OTHERS = "#E0393E", "others"
 _SIGNS = {"base": ("✚", "#8a94a3"), "predicted": ("★", RED), "measured": ("◇", RED)}
@@ -520,7 +520,7 @@ def _figure_look(fig):
     axis = dict(showticklabels=False, zeroline=False, showgrid=False, showline=False, ticks="")
     fig.update_xaxes(**axis).update_yaxes(**axis, scaleanchor="x", scaleratio=1)
     return fig.update_layout(template="plotly_white", autosize=True, height=430, margin=dict(l=0, r=0, t=0, b=0), paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hoverlabel_align="left", dragmode="pan", uirevision="same",
-        font=dict(family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size=13), showlegend=False)
+        font=dict(family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size=13), showlegend=False, modebar=dict(bgcolor="rgba(0,0,0,0)", color="#8a94a3", activecolor=RED))
 
 # %% ../nbs/17_composition_panel.ipynb #815394ad
 class WeightRow(W.Box):
@@ -554,7 +554,7 @@ class WeightRow(W.Box):
         try: self.slider.value, self.number.value = min(max(weight, -2.0), 2.0), weight
         finally: self.quiet = False
 
-# %% ../nbs/17_composition_panel.ipynb #a3e97b02
+# %% ../nbs/17_composition_panel.ipynb #b914326e
 def search(
     pool: AdapterPool,
     text: str,          # words; all must be found in an id or its labels
@@ -587,6 +587,7 @@ class AdapterList(W.VBox):
         chosen: Mapping[str, float], # by id
     ) -> None:
         "Mark what is chosen."
+        if self.chosen == set(chosen): return
         self.chosen = set(chosen)
         self.refresh()
 
@@ -605,8 +606,11 @@ def _dress(button, name, mark, chosen):
     if button.description != name: button.description, button.tooltip = name, name
     if button._dom_classes != want: button._dom_classes = want
 
-# %% ../nbs/17_composition_panel.ipynb #cec193d6
+# %% ../nbs/17_composition_panel.ipynb #11603664
 _CSS = ("".join(f".llgbm .llgbm-mark{i}{{--mark:{c}}}" for i, c in enumerate((*_COLOURS, GREY))) + """
+.llgbm .llgbm-compose{display:grid!important;gap:14px;grid-template-columns:minmax(0,5fr) minmax(0,7fr);grid-template-rows:auto auto 1fr auto;grid-template-areas:'list map' 'weights map' 'files map' 'answers answers';align-items:start}
+.llgbm-list{grid-area:list}.llgbm-weightscard{grid-area:weights}.llgbm-mapcard{grid-area:map}.llgbm-answers{grid-area:answers}.llgbm-files{grid-area:files}.llgbm .llgbm-asking{margin:0 0 8px}
+@container (max-width:860px){.llgbm .llgbm-compose{grid-template-columns:minmax(0,1fr);grid-template-rows:none;grid-template-areas:'list' 'weights' 'map' 'answers' 'files'}}
 .llgbm-chips{display:flex!important;flex-flow:row wrap;gap:6px;max-height:196px;overflow:auto!important;margin:10px 0 6px;padding:2px;align-content:flex-start}
 .llgbm .llgbm-chip.jupyter-button{height:28px;line-height:26px;border-left:4px solid var(--mark);padding:0 9px 0 7px;font-size:13px;margin:0;max-width:100%}.llgbm .llgbm-chip.chosen{background:var(--hover);border-color:var(--mark);font-weight:600}
 .llgbm-search{width:100%;margin:0}.llgbm-weights{gap:4px;display:flex!important;flex-flow:column}.llgbm-weights .empty{color:var(--soft);padding:6px 0}
@@ -632,7 +636,7 @@ class CompositionPanel(Panel):
         self._make_weights(); self._make_map(); self._make_answers(prompts); self._make_files(folder)
         self.worker.buttons = [self.ask_button, self.measure_button, self.export_button]
         self.follow = Debounce(self._follow)
-        self.lay_out(self.errors, split(stack(self.list_card, self.weights_card), self.map_card), stack(self.answers_card, self.files_card))
+        self.lay_out(self.errors, W.Box([self.list_card, self.weights_card, self.map_card, self.answers_card, self.files_card]).add_class("llgbm-compose"))
         if state.pool.failed: self.errors.note(f"{len(state.pool.failed)} adapters are left out", "; ".join(f"{n}: {why}" for n, why in list(state.pool.failed.items())[:8]))
         state.listeners.append(self.refresh)
         self.refresh()
@@ -650,7 +654,7 @@ class CompositionPanel(Panel):
         "Choose an adapter at weight 1, or take it out."
         with self.errors.catch("choosing"): (self.state.remove if name in self.state.weights else self.state.set_weight)(name)
 
-# %% ../nbs/17_composition_panel.ipynb #78b96d26
+# %% ../nbs/17_composition_panel.ipynb #f37d2dc0
 def _button(text, click, tooltip="", primary=False):
     b = W.Button(description=text, tooltip=tooltip, button_style="primary" if primary else "")
     b.on_click(lambda _: click())
@@ -666,7 +670,7 @@ def _make_weights(self: CompositionPanel):
     self.expression.observe(self._typed, "value")
     self.undo, self.redo, self.reset = _button("Undo", self.state.undo), _button("Redo", self.state.redo), _button("Reset", self.state.reset, "take all adapters out")
     self.weights_box = W.VBox().add_class("llgbm-weights")
-    self.weights_card = card(self.weights_box, self.expression, row(self.undo, self.redo, self.reset).add_class("llgbm-tail"), title="Composition")
+    self.weights_card = card(self.weights_box, self.expression, row(self.undo, self.redo, self.reset).add_class("llgbm-tail"), title="Composition").add_class("llgbm-weightscard")
 
 @patch
 def _colour(self: CompositionPanel):
@@ -707,7 +711,7 @@ def _recolour(self: CompositionPanel, change):
         self.kind = change.new if change.new in self.state.pool.labels else None
         self._colour(); self._draw_map(); self.rows.clear(); self.refresh()
 
-# %% ../nbs/17_composition_panel.ipynb #7d3aaa28
+# %% ../nbs/17_composition_panel.ipynb #a78f1317
 @patch
 def _make_answers(self: CompositionPanel, prompts):
     "The prompt and what is answered."
@@ -721,7 +725,7 @@ def _make_answers(self: CompositionPanel, prompts):
     self.live.observe(lambda c: c.new and self.follow(), "value")
     self.ask_button, self.samples = _button("Ask", self.ask, "ask all of them in one batch", primary=True), W.HTML().add_class("llgbm-samples")
     bar = row(self.ask_button, self.live, self.chat, *([self.examples] if prompts else []), self.worker.status)
-    self.answers_card = card(self.prompt, bar, self.samples, title="Answers")
+    self.answers_card = card(self.prompt, bar, self.samples, title="Answers").add_class("llgbm-answers")
 
 @patch
 def _make_files(self: CompositionPanel, folder):
@@ -794,7 +798,7 @@ def _refresh_rows(self: CompositionPanel, weights):
         self.weights_box.children = tuple(self.rows.values()) or (hint,)
     for n, r in self.rows.items(): r.show(weights[n])
 
-# %% ../nbs/17_composition_panel.ipynb #645fb08a
+# %% ../nbs/17_composition_panel.ipynb #42578034
 def _near_text(near): return ", ".join(f"{n.name} ({n.cosine:.2f})" for n in near) or "–"
 def _number(x): return "–" if math.isnan(x) else f"{x:.3g}"
 
@@ -809,18 +813,23 @@ def _refresh_map(self: CompositionPanel, weights):
     way, m = self.state.path(), self.state.measured if self._current(self.state.measured) else None
     chosen = self.state.plane.place(self.state.pool.deltas.matrix[[self.state._place[n] for n in weights]])
     end, truth = (way[-1:] if weights else way[:0]), self.state.plane.place(m.delta[None]) if m else way[:0]
+    texts = dict(predicted=f"<b>predicted</b>: {escape(self.state.expression)}", measured=f"<b>measured</b>: {escape(self.state.expression)}")
     with self.figure.batch_update():
-        for name, xy in dict(way=way, chosen=chosen, predicted=end, measured=truth).items(): self.traces[name].update(x=xy[:, 0], y=xy[:, 1])
-        self.traces["predicted"].hovertext = [f"<b>predicted</b>: {escape(self.state.expression)}"] * len(end)
-        self.traces["measured"].hovertext = [f"<b>measured</b>: {escape(self.state.expression)}"] * len(truth)
+        for name, xy in dict(way=way, chosen=chosen, predicted=end, measured=truth).items(): _move(self.traces[name], xy, texts.get(name))
     self._refresh_facts(m)
+
+def _move(trace, xy, text):
+    "Put a trace's points elsewhere, and send nothing when they are there already."
+    x, y = xy.T.tolist()
+    if (list(trace.x), list(trace.y)) != (x, y): trace.x, trace.y = x, y
+    if text is not None and list(trace.hovertext) != [text] * len(x): trace.hovertext = [text] * len(x)
 
 @patch
 def _refresh_facts(self: CompositionPanel, m):
     "What is known about the prediction, and about the truth if it was measured."
     p = self.state.predicted
     facts = {"predicted: length": _number(float(np.linalg.norm(p))), "nearest (cosine)": _near_text(self.state.nearest(p))} if self.state.weights else {}
-    if m: facts |= {"measured: cosine to prediction": _number(m.cosine), "relative error": _number(m.relative_error), "length, of the predicted": _number(m.norm_ratio), "nearest to it": _near_text(self.state.nearest(m.delta, 2))}
+    if m: facts |= {"measured: cosine to prediction": _number(m.cosine), "relative error": _number(m.relative_error), "length, over predicted": _number(m.norm_ratio), "nearest to it": _near_text(self.state.nearest(m.delta, 2))}
     self.facts.value = facts_html(facts)
 
 @patch
@@ -832,7 +841,7 @@ def _refresh_answers(self: CompositionPanel):
     parts = [Sample(n, t, "alone" if n in self.state.weights else "", mark(n)) for n, t in a.parts.items()]
     composed = [Sample(str(Expression.from_weights(a.weights)), a.composed, "composed", RED, True)] if a.parts else []
     old = not self._current(a)
-    note = f"<p class='soft'>{'These answers are of another composition. ' * old}Asked: <span class='llgbm-asked'>{escape(a.prompt)}</span></p>"
+    note = f"<p class='soft llgbm-asking'>{'These answers are of another composition. ' * old}Asked: <span class='llgbm-asked'>{escape(a.prompt)}</span></p>"
     self.samples.value = note + sample_cards([*composed, *parts, Sample("base", a.base, "no adapter", GREY)], old)
 
 # %% ../nbs/17_composition_panel.ipynb #2e9c2dc7

@@ -1,0 +1,150 @@
+"The apps in a real browser, without network: what is clicked reaches the plain objects, and what they say is seen."
+import os, shutil, socket, subprocess, sys, time
+from dataclasses import replace
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+import torch
+from playwright.sync_api import sync_playwright
+
+from llgbm.lab import open_base
+from llgbm.lora import LoraAdapter, LoraBank
+from repository import ROOT
+
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no chromium on the PATH (Debian: apt install chromium)')
+WAIT = 300                      # seconds; a busy machine starts slowly
+STAR = "() => document.querySelector('.llgbm-panel .js-plotly-plot').data.find(t => t.name == 'predicted')"
+
+def random_pool(folder):
+    "Six adapters of the lab's base that nobody trained."
+    bank = LoraBank.init(open_base('lab').model, 6, 2, ['q_proj', 'v_proj'], seed=0)
+    g = torch.Generator().manual_seed(0)
+    bank = replace(bank, B={m: torch.randn(B.shape, generator=g) * .05 for m, B in bank.B.items()}, names=[f'{d}/{b}/0' for d in ('math', 'code') for b in ('polite', 'shout', 'json')])
+    for i, n in enumerate(bank.names): bank[i].save_pretrained(folder/n)
+    return folder
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+@pytest.fixture(scope='module')
+def served(tmp_path_factory):
+    "The app, served by Voila with a pool of its own; where it is and where it writes."
+    out, port = tmp_path_factory.mktemp('compose'), free_port()
+    env = os.environ | dict(LLGBM_ADAPTERS=str(random_pool(out/'adapters')), LLGBM_OUTPUT=str(out))
+    cmd = [sys.executable, '-m', 'voila', 'nbs/apps/compose.ipynb', '--no-browser', f'--port={port}', '--show_tracebacks=True']
+    with open(out/'voila.log', 'w') as log: p = subprocess.Popen(cmd, cwd=ROOT, env=env, stdout=log, stderr=log)
+    url, end = f'http://localhost:{port}/', time.time() + WAIT
+    try:
+        while not answers(f'{url}voila/static/voila.js'):
+            assert p.poll() is None and time.time() < end, (out/'voila.log').read_text()
+            time.sleep(.2)
+        yield url, out
+    finally:
+        p.terminate()
+        p.wait(30)
+
+def answers(url):
+    try: return urlopen(url, timeout=5).status == 200
+    except (URLError, OSError) as e: return hasattr(e, 'code')      # an error page is an answer
+
+@pytest.fixture(scope='module')
+def page(served):
+    "The app in a browser that reaches nothing but the server."
+    with sync_playwright() as p:
+        b = p.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
+        pg = b.new_page(viewport=dict(width=1300, height=1000), color_scheme='light')
+        pg.set_default_timeout(WAIT * 1000)
+        pg.broken = []
+        pg.on('pageerror', lambda e: pg.broken.append(str(e)))
+        pg.route('**/*', lambda r: r.continue_() if '://localhost:' in r.request.url or r.request.url.startswith(('data:', 'blob:')) else r.abort())
+        pg.goto(served[0], wait_until='commit')
+        pg.wait_for_selector('.llgbm-panel .llgbm-weight')
+        pg.wait_for_selector('.llgbm-panel .js-plotly-plot .main-svg')
+        yield pg
+        b.close()
+
+def place(page):
+    star = page.evaluate(STAR)
+    return star['x'][0], star['y'][0], star['hovertext'][0]
+
+def moved(page, before):
+    "Wait until the star is elsewhere."
+    page.wait_for_function(f"b => {{ const t = ({STAR})(); return t.x.length && t.x[0] !== b[0] && t.hovertext[0] !== b[2] }}", arg=list(before))
+    return place(page)
+
+def test_slider_moves_the_prediction(page):
+    before, number, text = place(page), page.locator('.llgbm-weight input[type=number]').first, page.locator('.llgbm-expression input')
+    assert (number.input_value(), text.input_value()) == ('1', 'code/json/0 + code/polite/0')
+    page.locator('.llgbm-weight .noUi-handle').first.focus()
+    page.keyboard.press('ArrowRight')
+    after = moved(page, before)
+    assert '1.1*code/json/0 + code/polite/0' in after[2]
+    page.wait_for_function("document.querySelector('.llgbm-expression input').value == '1.1*code/json/0 + code/polite/0'")
+    assert number.input_value() == '1.1'
+    number.fill('5'); number.press('Enter')                   # beyond the slider's end
+    assert '5*code/json/0' in moved(page, after)[2]
+    page.get_by_role('button', name='Undo').click()
+    page.wait_for_function("document.querySelector('.llgbm-expression input').value.startsWith('code/json/0')")
+
+def test_list_and_map_choose(page):
+    page.fill('.llgbm-search input', 'math shout')
+    page.locator('.llgbm-chip:visible').nth(0).click()
+    page.wait_for_function("document.querySelectorAll('.llgbm-weight').length == 3")
+    at = page.evaluate("""() => { const g = document.querySelector('.js-plotly-plot'), t = g.data.find(t => t.name == 'json' || t.name == 'math'), l = g._fullLayout, r = g.getBoundingClientRect(),
+        p = [0, 1].map(i => [r.x + l._size.l + l.xaxis.d2p(t.x[i]), r.y + l._size.t + l.yaxis.d2p(t.y[i])]); return p }""")
+    page.mouse.move(*at[1]); page.mouse.click(*at[1])
+    page.wait_for_function("document.querySelectorAll('.llgbm-weight').length != 3")
+
+def test_answers_are_seen_and_escaped(page):
+    page.fill('.llgbm-expression input', 'math/polite - 0.5*code/shout'); page.keyboard.press('Enter')
+    page.wait_for_function("document.querySelectorAll('.llgbm-weight').length == 2")
+    page.fill('.llgbm-prompt textarea', 'Tell me 3 plus 4. <b id=evil>x</b>')
+    page.get_by_role('button', name='Ask').click()
+    page.wait_for_selector('.llgbm-sample')
+    heads = page.locator('.llgbm-sample b').all_inner_texts()
+    assert heads == ['math/polite/0 - 0.5*code/shout/0', 'math/polite/0', 'code/shout/0', 'base']
+    assert any(t.strip() for t in page.locator('.llgbm-text').all_inner_texts())
+    assert '<b id=evil>' in page.locator('.llgbm-asked').inner_text() and page.query_selector('#evil') is None
+
+def test_measurement_is_seen(page):
+    page.get_by_role('button', name='Measure').click()
+    page.wait_for_selector('text=relative error')
+    page.wait_for_function("document.querySelector('.js-plotly-plot').data.find(t => t.name == 'measured').x.length == 1")
+
+def test_errors_stay_until_dismissed(page):
+    page.fill('.llgbm-expression input', 'math/polte - code/shout'); page.keyboard.press('Enter')
+    box = page.wait_for_selector('.llgbm-error')
+    assert 'did you mean' in box.inner_text() and '^^^' in box.inner_text()
+    assert page.locator('.llgbm-weight').count() == 2                       # what was there stays
+    page.get_by_role('button', name='dismiss').click()
+    page.wait_for_function("!document.querySelector('.llgbm-error')")
+    page.fill('.llgbm-expression input', 'math/polite - 0.5*code/shout'); page.keyboard.press('Enter')
+
+def test_adapter_is_exported(page, served):
+    page.get_by_role('button', name='Export adapter').click()
+    page.wait_for_selector('text=which PEFT loads')
+    a = LoraAdapter.from_pretrained(served[1]/'adapter')
+    assert {p.rank for p in a.pairs.values()} == {4}
+
+def test_look_follows_theme_and_width(page):
+    colour = "() => getComputedStyle(document.querySelector('.llgbm-card')).backgroundColor"
+    light = page.evaluate(colour)
+    page.emulate_media(color_scheme='dark')
+    assert light == 'rgb(255, 255, 255)' and page.evaluate(colour) == 'rgb(24, 29, 36)'
+    columns = "() => getComputedStyle(document.querySelector('.llgbm-compose')).gridTemplateColumns.split(' ').length"
+    assert page.evaluate(columns) == 2
+    page.set_viewport_size(dict(width=390, height=900))
+    page.wait_for_function(f"({columns})() == 1")
+    page.wait_for_function("document.querySelector('.js-plotly-plot .main-svg').getBoundingClientRect().width < 390")
+    root = page.locator('.llgbm-panel').bounding_box()
+    assert root['width'] <= 390
+    wide = page.evaluate("() => [...document.querySelectorAll('.llgbm-panel *')].filter(e => e.checkVisibility() && !e.closest('.js-plotly-plot, .llgbm-chips') && e.getBoundingClientRect().right > 391).map(e => e.className)")
+    assert wide == []
+
+def test_nothing_broke(page, served):
+    assert page.broken == []
+    assert 'Traceback' not in (served[1]/'voila.log').read_text()
