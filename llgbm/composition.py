@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'Weights', 'FITTED', 'ANALOGY', 'OWN', 'OTHERS', 'STUDIES', 'Estimate', 'estimate', 'summarise',
-           'null_row', 'Result', 'load_results', 'compare_deltas', 'fit_weights', 'Mixture', 'find_mixtures',
-           'CompositionExperiment', 'times', 'Square', 'squares', 'analogy_ranks', 'mean_of', 'square_weights', 'bend',
-           'random_twin', 'losses', 'correlation', 'run_study']
+           'null_row', 'Result', 'load_results', 'compare_deltas', 'fit_weights', 'Mixture', 'task_names',
+           'find_mixtures', 'CompositionExperiment', 'times', 'Square', 'squares', 'analogy_ranks', 'mean_of',
+           'square_weights', 'bend', 'random_twin', 'losses', 'correlation', 'run_study']
 
-# %% ../nbs/15_composition.ipynb #0d82f1cf
+# %% ../nbs/15_composition.ipynb #a17f133a
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,16 +26,18 @@ from scipy import stats
 from sklearn.decomposition import PCA
 from tqdm.auto import tqdm
 
-from .atlas import Embedding, clean_labels, labels_from_paths, unit_rows
-from .config import DeltaConfig, _near
-from .delta import Loaded, auto_batch_tokens, batch_deltas, batches, compute_deltas, name_adapters, probe_activations
+from .atlas import Embedding, clean_labels, unit_rows
+from .config import DeltaConfig
+from .delta import Loaded, Source, auto_batch_tokens, batch_deltas, batches, probe_activations
 from .files import hash_json, read_json, write_json
 from .lora import LoraAdapter, LoraBank, LoraPair, concat
 from .models import Base
-from .probes import create_generic_probes, tokenize_probes
+from .pool import AdapterPool
+from .probes import ProbeTokens, create_generic_probes, tokenize_probes
+from .retrieval import group_interval, near_names
 from .tasks import TaskLike, exact_match
 
-# %% ../nbs/15_composition.ipynb #b46e1984
+# %% ../nbs/15_composition.ipynb #017ac794
 class Estimate(NamedTuple):
     "A mean and its bootstrap interval."
     mean: float
@@ -56,12 +58,8 @@ def estimate(
     g = np.arange(len(v)) if groups is None else pd.factorize(np.asarray(groups))[0]
     v, g = v[np.isfinite(v)], g[np.isfinite(v)]
     if not len(v): return Estimate(math.nan, math.nan, math.nan, 0)
-    _, g = np.unique(g, return_inverse=True)
-    total, count = np.bincount(g, v), np.bincount(g).astype(float)
-    if len(total) < 2: return Estimate(float(v.mean()), math.nan, math.nan, len(total))
-    ratio = lambda t, c, axis=-1: t.sum(axis) / c.sum(axis)
-    r = stats.bootstrap((total, count), ratio, paired=True, method="percentile", n_resamples=draws, batch=500, rng=np.random.default_rng(seed))
-    return Estimate(float(v.mean()), float(r.confidence_interval.low), float(r.confidence_interval.high), len(total))
+    n = len(np.unique(g))
+    return Estimate(float(v.mean()), *(group_interval(v, g, draws, seed) if n > 1 else (math.nan, math.nan)), n)
 
 # %% ../nbs/15_composition.ipynb #1ddc2161
 def summarise(
@@ -146,7 +144,7 @@ def fit_weights(
     "Return the weights whose sum of parts is nearest to a target (least squares)."
     return np.linalg.lstsq(np.asarray(parts, np.float64).T, np.asarray(target, np.float64), rcond=None)[0]
 
-# %% ../nbs/15_composition.ipynb #47287c13
+# %% ../nbs/15_composition.ipynb #3315418d
 class Mixture(NamedTuple):
     "An adapter trained on several tasks, and adapters trained on one each."
     name: str              # its id
@@ -154,12 +152,16 @@ class Mixture(NamedTuple):
 
 Weights = Mapping[str, float]   # adapter id → factor: a weighted sum of adapters
 
+def task_names(
+    sources: Mapping[str, Source], # id → adapter or directory
+) -> dict[str, list[str]]:         # id → the tasks that a `task.json` beside the adapter lists
+    "Read what adapters were trained on, where it is written down."
+    return {i: read_json(f).get("tasks", []) for i, s in sources.items() if not isinstance(s, LoraAdapter) and (f := Path(s) / "task.json").is_file()}
+
 def find_mixtures(
-    root: str | Path,   # pool of adapters with `task.json` files that list their `tasks`
-    ids: Iterable[str], # adapters in it, in order
+    tasks: Mapping[str, Sequence[str]], # id → names of the tasks it was trained on
 ) -> list[Mixture]:
     "Pair every adapter of several tasks with the first adapter of each of them; those that lack one are left out."
-    tasks = {i: tuple(read_json(f).get("tasks", ())) for i in ids if (f := Path(root) / i / "task.json").is_file()}
     first = {ts[0]: i for i, ts in reversed(tasks.items()) if len(ts) == 1}
     return [Mixture(i, tuple(first[t] for t in ts)) for i, ts in tasks.items() if len(ts) > 1 and all(t in first for t in ts)]
 
@@ -173,7 +175,7 @@ class CompositionExperiment:
     labels: Mapping[str, Sequence[str | None]] = field(default_factory=dict)       # kind → a label for each delta; the first two are the grid of analogies
     tasks: Mapping[str, TaskLike] = field(default_factory=dict)                    # id → the task it was trained on, for adapters of one task
     targets: Sequence[TaskLike] = ()                      # tasks that no adapter was trained on; only asked about
-    probes: Sequence[str] | None = None                   # that made the deltas; the five generic ones by default
+    probes: Sequence[str] | ProbeTokens | None = None     # that made the deltas; the five generic ones by default
     delta: DeltaConfig = DeltaConfig()                    # settings that made the deltas
     max_length: int = 256                                 # tokens of a probe
     questions: int = 32                                   # test questions asked about each task
@@ -185,7 +187,7 @@ class CompositionExperiment:
         if zero := [n for n, v in zip(e.names, e.norms) if v == 0]: raise ValueError(f"the deltas of {zero} are zero: leave these adapters out")
         object.__setattr__(self, "labels", clean_labels(self.labels, len(e)))
         for n in (n for m in self.mixtures for n in (m.name, *m.parts)):
-            if n not in self.deltas: raise ValueError(f"mixtures: there is no delta of {n!r}{_near(n, e.names)}")
+            if n not in self.deltas: raise ValueError(f"mixtures: there is no delta of {n!r}{near_names(n, e.names)}")
         if bad := [m.name for m in self.mixtures if len(set(m.parts)) < 2]: raise ValueError(f"mixtures {bad} need two different parts or more")
 
     @cached_property
@@ -204,29 +206,22 @@ class CompositionExperiment:
 
     def __repr__(self) -> str: return f"CompositionExperiment({len(self.names)} adapters, {len(self.mixtures)} mixtures, deltas of width {self.matrix.shape[1]})"
 
-# %% ../nbs/15_composition.ipynb #9a97ad8e
+# %% ../nbs/15_composition.ipynb #f58fdf47
 @patch(cls_method=True)
 def from_pool(
     cls: CompositionExperiment,
-    base: Base,
-    root: str | Path,                          # folder of adapters
-    tasks: Iterable[TaskLike] = (),            # what there is to ask, known by name; those of no adapter become targets
-    cache_dir: str | Path | None = None,       # deltas are kept there
-    probes: Sequence[str] | None = None,       # the five generic ones by default
-    delta: DeltaConfig = DeltaConfig(),        # layer, token, aggregation
-    max_length: int = 256,                     # tokens of a probe
-    **kwargs                                   # other fields
+    pool: AdapterPool,               # base, adapters, deltas, labels, and how deltas were made
+    tasks: Iterable[TaskLike] = (),  # what there is to ask, known by name; those of no adapter become targets
+    **kwargs                         # further fields, such as questions and seed
 ) -> CompositionExperiment:
-    "Read adapters, labels and mixtures from a folder and compute the deltas. Raises `ValueError` listing adapters that can't be used."
-    found = compute_deltas(*base, root, probes, cache_dir, delta, max_length, progress=kwargs.get("progress", True))
-    if found.failed: raise ValueError("; ".join(f"{n}: {why}" for n, why in found.failed.items()))
-    of = {n: read_json(f).get("tasks", []) for n in found.names if (f := Path(root) / n / "task.json").is_file()}
-    tasks = {t.name: t for t in tasks}
-    return cls(base, found.deltas, name_adapters(root), find_mixtures(root, found.names), labels_from_paths(found.names, root),
-        {n: tasks[ts[0]] for n, ts in of.items() if len(ts) == 1 and ts[0] in tasks}, [t for n, t in tasks.items() if [n] not in of.values()],
-        probes, delta, max_length, **kwargs)
+    "Make an experiment of a pool in folders. Raises `ValueError` as the experiment itself."
+    of, tasks = task_names({n: pool.sources[n] for n in pool.names}), {t.name: t for t in tasks}
+    own = {n: tasks[ts[0]] for n, ts in of.items() if len(ts) == 1 and ts[0] in tasks}
+    rest = [t for n, t in tasks.items() if [n] not in of.values()]
+    fields = dict(mixtures=find_mixtures(of), labels=pool.labels, tasks=own, targets=rest, probes=pool.probes, delta=pool.delta)
+    return cls(pool.base, dict(zip(pool.names, pool.deltas.matrix)), pool.sources, **{**fields, **kwargs})
 
-# %% ../nbs/15_composition.ipynb #1f1eac3a
+# %% ../nbs/15_composition.ipynb #f89a6e67
 @patch
 def adapter(
     self: CompositionExperiment,
@@ -234,7 +229,7 @@ def adapter(
 ) -> LoraAdapter:
     "Return an adapter of the pool, read from its directory the first time. Raises `ValueError` for one that isn't there."
     read = self.__dict__.setdefault("_read", {})
-    if name not in self.adapters: raise ValueError(f"there is no adapter {name!r}{_near(name, list(self.adapters))}")
+    if name not in self.adapters: raise ValueError(f"there is no adapter {name!r}{near_names(name, list(self.adapters))}")
     if name not in read: read[name] = a if isinstance(a := self.adapters[name], LoraAdapter) else LoraAdapter.from_pretrained(a, name=name)
     return read[name]
 
@@ -247,7 +242,10 @@ def compose(
     "Return the adapter whose update is the weighted sum of updates, exactly."
     return concat([self.adapter(n) for n in weights], list(weights.values()), name)
 
-# %% ../nbs/15_composition.ipynb #5ff79951
+# %% ../nbs/15_composition.ipynb #844acbb0
+@patch
+def _probe_count(self: CompositionExperiment): return len(self.probes.lengths) if isinstance(self.probes, ProbeTokens) else len(self.probes or create_generic_probes())
+
 @patch
 def _need_base(self: CompositionExperiment):
     "Raise `ValueError` without a base, or when deltas were made in another way than they would be now; look only once."
@@ -259,14 +257,19 @@ def _need_base(self: CompositionExperiment):
     now, given = self._run([self.adapter(name)], self.probes)[0], self.deltas[name]
     if now.shape != np.shape(given) or np.linalg.norm(now - given) > 1e-2 * np.linalg.norm(given):
         del self.__dict__["_checked"]
-        raise ValueError(f"the delta of {name!r} was made in another way than {len(self.probes or create_generic_probes())} probes, {self.delta} give: width {np.size(given)} and norm {np.linalg.norm(given):.4g}, "
+        raise ValueError(f"the delta of {name!r} was made in another way than {self._probe_count()} probes, {self.delta} give: width {np.size(given)} and norm {np.linalg.norm(given):.4g}, "
                          f"now {now.size} and {np.linalg.norm(now):.4g}; use the same base, probes and delta settings")
+
+@patch
+def _tokens(self: CompositionExperiment, probes):
+    "Probes as tokens, whatever they come as."
+    if isinstance(probes, ProbeTokens): return probes
+    return tokenize_probes(self.base.tokenizer, list(probes) if probes is not None else create_generic_probes(), self.max_length)
 
 @patch
 def _run(self: CompositionExperiment, adapters, probes, n=None):
     "Deltas (M, d) of adapters that come one by one, on some probes."
-    model, tok = self.base
-    tokens = tokenize_probes(tok, list(probes) if probes is not None else create_generic_probes(), self.max_length)
+    model, tokens = self.base.model, self._tokens(probes)
     with torch.no_grad(): start, out = probe_activations(model, tokens, self.delta)[0].cpu(), {}
     loaded = (Loaded(str(i), a) for i, a in enumerate(adapters))
     with tqdm(total=n, desc="deltas", unit="sum", disable=not self.progress or n is None) as bar:
@@ -285,17 +288,17 @@ def composed_deltas(
     self._need_base()
     return self._run((self.compose(w) for w in sums), self.probes if probes is None else probes, len(sums))
 
-# %% ../nbs/15_composition.ipynb #c63d8c14
+# %% ../nbs/15_composition.ipynb #5dc5f992
 @patch
 def _rank(self: CompositionExperiment, weights): return sum(max(self.adapter(n).ranks.values()) for n in weights)
 
 @patch
 def _portions(self: CompositionExperiment, cases, budget=1024):
-    "Split cases into banks of like ranks, of at most `budget` directions (or one adapter), the bare base apart."
+    "Split cases into banks of like ranks, of at most `budget` directions, the bare base and long sums apart: one adapter for all rows needs no copies."
     bare, rest = [c for c in cases if not c[0]], sorted((c for c in cases if c[0]), key=lambda c: self._rank(c[0]))
     out = [bare]
     for c in rest:
-        if len(out) > 1 and (len(out[-1]) + 1) * self._rank(c[0]) <= budget: out[-1].append(c)
+        if len(out) > 1 and self._rank(c[0]) <= budget // 16 and (len(out[-1]) + 1) * self._rank(c[0]) <= budget: out[-1].append(c)
         else: out.append([c])
     return [p for p in out if p]
 
@@ -312,7 +315,7 @@ def answer(
     with tqdm(total=len(todo), desc="answers", unit="sum", disable=not self.progress or not todo) as bar:
         for part in self._portions(todo):
             bank = LoraBank.from_adapters([self.compose(w, str(i)) for i, (w, _) in enumerate(part)]) if part[0][0] else None
-            rows = max(16, 4096 // max(1, self._rank(part[-1][0])))       # each row of a batch holds a copy of its adapter
+            rows = max(32, 4096 // max(1, self._rank(part[-1][0])))       # each row of a batch holds a copy of its adapter
             got = exact_match(self.base, bank, [t for _, t in part], self.questions, seed=self.seed, batch_size=min(256, rows)).exact_match
             known |= {key(w, t): float(v) for (w, t), v in zip(part, got)}
             bar.update(len(part))
@@ -427,7 +430,7 @@ def _mixture_answers(self: CompositionExperiment, composed):
     shared = {m.name: self._relation(*m.parts) for m in self.mixtures}
     return t.assign(parts=t.mixture.map(shared))
 
-# %% ../nbs/15_composition.ipynb #b2f22023
+# %% ../nbs/15_composition.ipynb #1811b708
 def _accuracy_summary(t, seed):
     "Mean over tasks, and over mixtures of the worse of their tasks."
     worse = t.groupby(["adapter", "mixture"], sort=False).exact_match.min().rename("worse_task").reset_index()
@@ -461,7 +464,7 @@ def additivity(
 @patch
 def _facts(self: CompositionExperiment, **more):
     "What a result depends on."
-    return dict(adapters=len(self.names), mixtures=len(self.mixtures), width=self.matrix.shape[1], probes=len(self.probes or create_generic_probes()),
+    return dict(adapters=len(self.names), mixtures=len(self.mixtures), width=self.matrix.shape[1], probes=self._probe_count(),
         questions=self.questions, seed=self.seed, pool=sha256(self.matrix.astype(np.float32).tobytes()).hexdigest()[:16], **more)
 
 # %% ../nbs/15_composition.ipynb #523ce425
@@ -695,16 +698,16 @@ def negation(
             tables["removal_accuracy"] = summarise(tables["removals"], ["adapter", "task"], ["exact_match"], "mixture", self.seed)
     return Result("negation", tables, self._facts(weights=list(weights)))
 
-# %% ../nbs/15_composition.ipynb #ab2c35a6
+# %% ../nbs/15_composition.ipynb #a83f282d
 @patch
 def sample_pairs(
     self: CompositionExperiment,
     n: int, # how many
     names: Sequence[str] | None = None, # ids to draw from; all single adapters by default
 ) -> list[tuple[str, str]]:
-    "Draw different pairs of different adapters."
-    pairs = list(combinations(names or self.singles, 2))
-    return [pairs[i] for i in np.random.default_rng(self.seed).permutation(len(pairs))[:n]]
+    "Draw different pairs of different adapters, either way round."
+    pairs, r = list(combinations(names or self.singles, 2)), np.random.default_rng(self.seed)
+    return [pairs[i][::r.choice([-1, 1])] for i in r.permutation(len(pairs))[:n]]
 
 def bend(
     path: np.ndarray,  # (T, d) deltas along a path
@@ -718,7 +721,7 @@ def bend(
     off = np.linalg.norm(path - start - along[:, None] * line, axis=1) / length
     return pd.DataFrame(dict(along=along, off=off, gap=np.linalg.norm(path - start - ts[:, None] * line, axis=1) / length))
 
-# %% ../nbs/15_composition.ipynb #a84258a1
+# %% ../nbs/15_composition.ipynb #d28fd12e
 @patch
 def _path_steps(self: CompositionExperiment, pairs, ts, plane):
     "Where paths run: a row for each step of each pair, with the same against another pair's line."
@@ -743,7 +746,7 @@ def paths(
     pairs = self.sample_pairs(12, list(self.tasks) or None) if pairs is None else [tuple(p) for p in pairs]
     if len(pairs) < 2 or steps < 3: raise ValueError(f"{len(pairs)} paths of {steps} steps: at least two paths and three steps are needed")
     for n in (n for p in pairs for n in p):
-        if n not in self.deltas: raise ValueError(f"pairs: there is no delta of {n!r}{_near(n, self.names)}")
+        if n not in self.deltas: raise ValueError(f"pairs: there is no delta of {n!r}{near_names(n, self.names)}")
     plane, ts = PCA(2).fit(self.matrix), np.linspace(0, 1, steps)
     t, xy = self._path_steps(pairs, ts, plane), plane.transform(self.matrix)
     inner = t[(t.t > 0) & (t.t < 1)].assign(path=lambda x: x.a + " → " + x.b)
@@ -796,7 +799,7 @@ def _twin_losses(self: CompositionExperiment, names):
     both, twin = got[:len(names)], got[len(names):][order]
     return pd.DataFrame(dict(a=names, b=[f"twin of {names[j]}" for j in order], loss=losses(both, r, twin), nonadditivity=compare_deltas(both, r + twin).relative_error, relation="a random twin"))
 
-# %% ../nbs/15_composition.ipynb #7fdf1c27
+# %% ../nbs/15_composition.ipynb #5d5974e3
 @patch
 def _answer_losses(self: CompositionExperiment, table, sample):
     "Answers of a sample of ordered pairs beside those of a alone."
@@ -829,7 +832,7 @@ def interference(
     "Measure for all pairs how much of a's behaviour is lost in a + b. Raises `ValueError` for fewer than two adapters."
     names = [n for n in self.singles if n in self.adapters] if names is None else list(names)
     if len(names) < 2: raise ValueError(f"interference needs two adapters or more, got {names}")
-    if lost := [n for n in names if n not in self.deltas]: raise ValueError(f"names: there is no delta of {lost[0]!r}{_near(lost[0], self.names)}")
+    if lost := [n for n in names if n not in self.deltas]: raise ValueError(f"names: there is no delta of {lost[0]!r}{near_names(lost[0], self.names)}")
     t, twins = self._pair_losses(names), self._twin_losses(names)
     tables = dict(summary=summarise(pd.concat([t, twins]), ["relation"], ["loss", "nonadditivity"], "a", self.seed), pairs=t, twins=twins)
     if sample:
@@ -838,7 +841,7 @@ def interference(
         tables["correlation"] = pd.DataFrame([correlation(s.loss, s.lost, seed=self.seed)])
     return Result("interference", tables, self._facts(pairs=len(t), sample=sample))
 
-# %% ../nbs/15_composition.ipynb #b6c39d8e
+# %% ../nbs/15_composition.ipynb #fbf95c92
 STUDIES = ("additivity", "switching", "analogies", "negation", "paths", "interference")
 
 @patch
@@ -849,7 +852,7 @@ def study_key(
 ) -> str:
     "Hash what a result depends on: deltas, mixtures, labels, tasks, settings."
     about = dict(kind=kind, options=options, names=self.names, labels=self.labels, mixtures=[list(m) for m in self.mixtures], tasks={n: t.name for n, t in self.tasks.items()},
-        targets=[t.name for t in self.targets], probes=list(self.probes or ()), delta=self.delta, facts=self._facts())
+        targets=[t.name for t in self.targets], probes=[p.tolist() for p in self.probes] if isinstance(self.probes, ProbeTokens) else list(self.probes or ()), delta=self.delta, facts=self._facts())
     return hash_json(about)[:16]
 
 def run_study(
@@ -860,7 +863,7 @@ def run_study(
 ) -> dict[str, Result]:                             # kind → result
     "Run experiments, each once. Raises `ValueError` for unknown kinds."
     for k in [*kinds, *(options or {})]:
-        if k not in STUDIES: raise ValueError(f"{k!r}: there is no such experiment; there are {', '.join(STUDIES)}{_near(k, list(STUDIES))}")
+        if k not in STUDIES: raise ValueError(f"{k!r}: there is no such experiment; there are {', '.join(STUDIES)}{near_names(k, list(STUDIES))}")
     out = {}
     for kind in kinds:
         args = dict((options or {}).get(kind, {}))

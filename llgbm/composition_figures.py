@@ -144,12 +144,14 @@ def analogy_answers_figure(
     says = " and ".join(f"{n[p]} {p} tasks" for p in ("seen", "unseen") if p in n)
     return _rows_of(lay_out(fig, "Analogies of weights at work", f"exact match on {says}, {result.facts['questions']} questions each; bars are 95% bootstrap intervals over tasks", 220 + 34 * len(order), legend=dict(orientation="h", y=-.14, yanchor="top", x=0)), order)
 
-# %% ../nbs/15_composition_figures.ipynb #c655d14e
-def _weight_curve(fig, col, t, measure, name, color, factor=None, dash=None):
-    "A line over weights with its interval."
+# %% ../nbs/15_composition_figures.ipynb #75c7a695
+def _weight_curve(fig, col, t, measure, name, color, factor=None, known=None):
+    "A line over weights with its interval, through points that are known without measuring."
     t = t[t.measure == measure].sort_values("weight")
     f = np.ones(len(t)) if factor is None else factor(t.weight.to_numpy())
-    fig.add_scatter(row=1, col=col, x=t.weight, y=t["mean"] * f, error_y=_errors(t.assign(**{k: t[k] * f for k in ("mean", "low", "high")})), mode="lines+markers", name=_esc(name), line=dict(color=color, dash=dash), legendgroup=name)
+    t = t.assign(**{k: t[k] * f for k in ("mean", "low", "high")})
+    if known is not None: t = pd.concat([t[["weight", "mean", "low", "high"]], pd.DataFrame([dict(weight=float(w), mean=float(v), low=float(v), high=float(v)) for w, v in known if w not in set(t.weight)])]).sort_values("weight")
+    fig.add_scatter(row=1, col=col, x=t.weight, y=t["mean"], error_y=_errors(t), mode="lines+markers", name=_esc(name), line_color=color, legendgroup=name)
 
 def negation_figure(
     result: Result, # of `negation`
@@ -158,10 +160,10 @@ def negation_figure(
     s, asked = result["summary"], "accuracy" in result.tables
     own, other = (s[s.against == a] for a in (OWN, OTHERS))
     fig = make_subplots(1, 2 + asked, subplot_titles=["length of Δ(w·a), in lengths of Δ(a)", "cosine of Δ(w·a) to w·Δ(a)", "right answers on a's task"][:2 + asked], horizontal_spacing=.07)
-    _weight_curve(fig, 1, own, "norm_ratio", "measured", PALETTE[0], np.abs)
+    _weight_curve(fig, 1, own, "norm_ratio", "measured", PALETTE[0], np.abs, [(0, 0), (1, 1)])
     w = np.sort(np.append(own.weight.unique(), 0))
     fig.add_scatter(row=1, col=1, x=w, y=np.abs(w), mode="lines", name="if deltas were linear", line=dict(color=GREY, dash="dot"), hoverinfo="skip")
-    _weight_curve(fig, 2, own, "cosine", "measured", PALETTE[0])
+    _weight_curve(fig, 2, own, "cosine", "measured", PALETTE[0], None, [(1, 1)])
     _weight_curve(fig, 2, other, "cosine", "null: another adapter's delta", GREY)
     fig.data[2].showlegend = False
     if asked:
@@ -186,7 +188,7 @@ def removal_figure(
     fig.update_xaxes(title="right answers on test questions", tickformat=".0%", range=[-.03, 1.03])
     return _rows_of(lay_out(fig, "A mixture less one part", f"exact match over {pick(t, 'exact_match', adapter='base', task='kept').n} mixtures, each part taken out in turn", 220 + 34 * len(order), legend=dict(orientation="h", y=-.24, yanchor="top", x=0)), order)
 
-# %% ../nbs/15_composition_figures.ipynb #aa5ddb01
+# %% ../nbs/15_composition_figures.ipynb #fca2b303
 def _colors(values): return {v: PALETTE[i % len(PALETTE)] for i, v in enumerate(sorted(set(values)))}
 
 def path_map_figure(
@@ -202,7 +204,7 @@ def path_map_figure(
         fig.add_scatter(x=part.x, y=part.y, mode="markers", name=_esc(g), marker=dict(color=paint.get(g, GREY), size=8, opacity=.55), hovertext=[_esc(a) for a in part.adapter], hoverinfo="text", showlegend=g in paint, legendgroup=g)
     for i, ((a, b), p) in enumerate(list(t.groupby(["a", "b"], sort=False))[:limit]):
         fig.add_scatter(x=p.line_x, y=p.line_y, mode="lines", line=dict(color=GREY, dash="dot", width=1.5), name="straight line between deltas", legendgroup="line", showlegend=i == 0, hoverinfo="skip")
-        fig.add_scatter(x=p.x, y=p.y, mode="lines+markers", line=dict(color=PALETTE[8], width=2, shape="spline"), marker=dict(size=5), name="delta of (1 − t)·a + t·b", legendgroup="path", showlegend=i == 0,
+        fig.add_scatter(x=p.x, y=p.y, mode="lines+markers", line=dict(color="black", width=1.4, shape="spline"), marker=dict(size=4, color=GREY), opacity=.8, name="delta of (1 − t)·a + t·b", legendgroup="path", showlegend=i == 0,
             hovertext=[f"{_esc(a)} → {_esc(b)}<br>t = {v:.2f}, gap {q:.2f}" for v, q in zip(p.t, p.gap)], hoverinfo="text")
     s, both = result["summary"], sum(result.facts["explained"])
     axis = dict(showticklabels=False, zeroline=False, showgrid=False, showline=True, mirror=True, linecolor="#d1d5db")
