@@ -300,7 +300,7 @@ def _largest(keys, k):
     else: at = np.arange(len(keys))
     return at[keys[at] > -np.inf]
 
-# %% ../nbs/14_retrieval.ipynb #353be059
+# %% ../nbs/14_retrieval.ipynb #5854a77e
 def _test_of(want):
     "A filter as a function of a value; a function is not asked about what isn't known."
     if callable(want): return lambda v: v is not None and want(v)
@@ -315,7 +315,8 @@ def _check_where(kind, want, column):
 
 @patch
 def _mask(self: AdapterIndex, where, exclude):
-    "Rows that count, (rows,) bool. Raises `ValueError` for kinds and values that aren't there."
+    "Rows that count, (rows,) bool, None when all do. Raises `ValueError` for kinds and values that aren't there."
+    if not where and not len(exclude) and len(self) == len(self._alive): return None
     keep = np.frombuffer(self._alive, bool).copy()
     for kind, want in (where or {}).items():
         if kind not in self._columns: raise ValueError(f"where: the index knows no {kind!r} of its adapters; it knows {', '.join(self._columns) or 'nothing'}")
@@ -324,7 +325,7 @@ def _mask(self: AdapterIndex, where, exclude):
     keep[[self._row(n) for n in ([exclude] if isinstance(exclude, str) else exclude)]] = False
     return keep
 
-# %% ../nbs/14_retrieval.ipynb #1fdae3c6
+# %% ../nbs/14_retrieval.ipynb #29102679
 SPARE = 16      # candidates beyond 2k that are scored again
 
 def _keys(dots, norms, metric):
@@ -337,14 +338,17 @@ def _dots(queries, rows):
 
 @patch
 def _block_keys(self: AdapterIndex, queries, metric, keep):
-    "Rows (n,) and keys (Q, n) of those that count, block by block."
-    norms, start = np.frombuffer(self._norms), 0
+    "Rows (n,) and keys (Q, n) of those that count, block by block; where few count, only they are read."
+    norms, start, n = np.frombuffer(self._norms), 0, len(self._alive)
     for block in self._blocks:
-        for i in range(start, min(start + len(block), len(keep)), BLOCK):
-            here = keep[i:min(i + BLOCK, start + len(block))]
-            rows, part = i + np.flatnonzero(here), block[i - start:i - start + len(here)]
-            if len(rows) and len(rows) < len(here) / 4: yield rows, _keys(_dots(queries, part[here]), norms[rows], metric)
-            elif len(rows): yield i + np.arange(len(here)), np.where(here, _keys(_dots(queries, part), norms[i:i + len(here)], metric), -np.inf) if len(rows) < len(here) else _keys(_dots(queries, part), norms[rows], metric)
+        for i in range(0, min(len(block), n - start), BLOCK):
+            part = block[i:min(i + BLOCK, n - start)]
+            rows = start + i + np.arange(len(part))
+            here = None if keep is None else keep[rows[0]:rows[-1] + 1]
+            if here is None or here.mean() > .25:
+                keys = _keys(_dots(queries, part), norms[rows[0]:rows[-1] + 1], metric)
+                yield rows, keys if here is None else np.where(here, keys, -np.inf)
+            elif here.any(): yield rows[here], _keys(_dots(queries, part[here]), norms[rows[here]], metric)
         start += len(block)
 
 @patch
@@ -408,7 +412,7 @@ def search(
         hits += [self._ranked(*pair, k, metric) for pair in zip(part, found)]
     return hits if q.ndim == 2 else hits[0]
 
-# %% ../nbs/14_retrieval.ipynb #e14062e8
+# %% ../nbs/14_retrieval.ipynb #8ee01215
 @patch
 def remove(
     self: AdapterIndex,
@@ -434,7 +438,7 @@ def _compact(self: AdapterIndex):
     self._blocks, self._names, self._alive = blocks, [self._names[r] for r in rows], bytearray(b"\1" * len(rows))
     self._norms, self._place = array("d", np.frombuffer(self._norms)[rows].tobytes()), {n: int(new[r]) for n, r in self._place.items()}
     for column in self._columns.values(): column.keep(rows)
-    for a in self._faiss.values(): a.rows = np.where(a.rows >= 0, new[a.rows], -1)
+    for metric, a in self._faiss.items(): self._faiss[metric] = replace(a, rows=np.where(a.rows >= 0, new[a.rows], -1))
 
 # %% ../nbs/14_retrieval.ipynb #6fc676e1
 @patch(cls_method=True)
@@ -522,7 +526,7 @@ def load(
     made._faiss = {metric: _Approximate.load(path / f"{metric}.faiss") for metric in about["approximate"]}
     return made
 
-# %% ../nbs/14_retrieval.ipynb #1329375a
+# %% ../nbs/14_retrieval.ipynb #b7cd2778
 def _import_faiss():
     "Import faiss. Raises `ImportError` saying how to get it."
     try: import faiss
@@ -533,7 +537,9 @@ def _import_faiss():
 class _Approximate:
     "A faiss index, and where its entries are."
     ivf: Any          # IndexIVFScalarQuantizer over unit rows (cosine) or rows (l2)
-    rows: np.ndarray  # (entries,) row of each, −1 where it was removed
+    rows: np.ndarray  # (entries,) row of each, −1 where it is gone
+
+    def __post_init__(self): self.whole, self.upto = bool((self.rows >= 0).all()), int(self.rows.max(initial=-1)) + 1     # all rows below are in
 
     def save(self, path, rows):
         "Write it for an index that keeps these rows only."
@@ -550,7 +556,7 @@ def _vectors(self: AdapterIndex, rows, metric):
     x = self._take(rows)
     return x / np.frombuffer(self._norms)[rows, None].astype(np.float32) if metric == "cosine" else x
 
-# %% ../nbs/14_retrieval.ipynb #d925aa46
+# %% ../nbs/14_retrieval.ipynb #6cc1925b
 @patch
 def build_approximate(
     self: AdapterIndex,
@@ -575,29 +581,28 @@ def build_approximate(
 def _fill(self: AdapterIndex, metric):
     "Put rows that faiss doesn't have into its lists."
     a = self._faiss[metric]
-    missing = np.arange(a.rows.max(initial=-1) + 1, len(self._alive))
+    missing = np.arange(a.upto, len(self._alive))
     for rows in np.split(missing, range(1 << 14, len(missing), 1 << 14)): a.ivf.add(self._vectors(rows, metric))
-    a.rows = np.concatenate([a.rows, missing])
+    self._faiss[metric] = replace(a, rows=np.concatenate([a.rows, missing]))
 
-# %% ../nbs/14_retrieval.ipynb #5c44af98
+# %% ../nbs/14_retrieval.ipynb #3edd1748
 @patch
 def _current(self: AdapterIndex, metric):
     "The lists, up to date; built again when most of their entries are gone."
     if metric in self._faiss and len(self._faiss[metric].rows) > 2 * len(self) + 1000: del self._faiss[metric]
     if metric not in self._faiss: self.build_approximate(metric)
-    if len(self._faiss[metric].rows) == 0 or self._faiss[metric].rows.max() + 1 < len(self._alive): self._fill(metric)
+    if self._faiss[metric].upto < len(self._alive): self._fill(metric)
     return self._faiss[metric]
 
 @patch
 def _approximate(self: AdapterIndex, queries, k, metric, keep, effort):
     "For each query rows that are probably among the k nearest; all that are when there are few."
-    if np.count_nonzero(keep) < self.approximate_from: return self._candidates(queries, k, metric, keep)
+    if (len(self) if keep is None else np.count_nonzero(keep)) < self.approximate_from: return self._candidates(queries, k, metric, keep)
     faiss, a = _import_faiss(), self._current(metric)
     options = dict(nprobe=min(a.ivf.nlist, effort or max(1, a.ivf.nlist // 16)))
-    there = keep[a.rows] & (a.rows >= 0)
-    if not there.all(): options["sel"] = faiss.IDSelectorBitmap(np.packbits(there, bitorder="little"))
+    if keep is not None or not a.whole: options["sel"] = faiss.IDSelectorBitmap(np.packbits((a.rows >= 0) & (True if keep is None else keep[a.rows]), bitorder="little"))
     _, found = a.ivf.search(queries, min(2 * k + SPARE, len(a.rows)), params=faiss.SearchParametersIVF(**options))
-    return [a.rows[row[row >= 0]] for row in found]
+    return [a.rows[entry[entry >= 0]] for entry in found]
 
 # %% ../nbs/14_retrieval.ipynb #2f7e2a42
 def recall(
