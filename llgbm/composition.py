@@ -505,6 +505,25 @@ def switching(
     tables = dict(summary=summarise(t, ["adapter", "where"], ["weight"], "mixture", self.seed), nulls=_switch_null(t, draws, self.seed), weights=t)
     return Result("switching", tables, self._facts(by=kind, mixtures_across=len(crossing)))
 
+# %% ../nbs/15_composition.ipynb #66213e0a
+@patch
+def layers(
+    self: CompositionExperiment,
+    settings: Mapping[str, DeltaConfig] | None = None, # name → where deltas are read; by default each layer, the rest as in the experiment
+    draws: int = 200,                                  # of each null
+) -> Result:                                           # tables summary and nulls, by setting
+    "Test additivity of deltas that are read elsewhere. Raises `ValueError` without mixtures, a base or adapters."
+    self._need_base()
+    if settings is None: settings = {f"layer {i}": replace(self.delta, layer=i) for i in range(1, self.base.model.config.num_hidden_layers + 1)}
+    names, found = [*(m.name for m in self.mixtures), *self._parts()[2]], []
+    for where, delta in settings.items():
+        here = replace(self, labels={}, deltas={n: self.deltas[n] for n in names}, delta=delta)
+        d = here._run((self.adapter(n) for n in names), self.probes, len(names))
+        r = replace(here, deltas=dict(zip(names, d))).additivity((1, 2), (1, .5), draws)
+        found.append((r["summary"].assign(setting=where), r["nulls"].assign(setting=where)))
+    summary, nulls = (pd.concat(ts, ignore_index=True) for ts in zip(*found))
+    return Result("layers", dict(summary=summary, nulls=nulls), self._facts(settings=list(settings)))
+
 # %% ../nbs/15_composition.ipynb #2414c426
 class Square(NamedTuple):
     "An analogy: first − second + third should be the fourth, whose cell it is."
@@ -841,8 +860,8 @@ def interference(
         tables["correlation"] = pd.DataFrame([correlation(s.loss, s.lost, seed=self.seed)])
     return Result("interference", tables, self._facts(pairs=len(t), sample=sample))
 
-# %% ../nbs/15_composition.ipynb #fbf95c92
-STUDIES = ("additivity", "switching", "analogies", "negation", "paths", "interference")
+# %% ../nbs/15_composition.ipynb #209b8cf7
+STUDIES = ("additivity", "switching", "layers", "analogies", "negation", "paths", "interference")
 
 @patch
 def study_key(
