@@ -700,7 +700,7 @@ def retrieval_figure(
     fig.update_xaxes(range=[-.02, 1.02], tickformat=".0%" if measure != "MRR" else ".1f", zeroline=False)
     return fig.update_layout(margin=dict(t=110)).update_yaxes(tickvals=list(range(len(order))), ticktext=order, range=[-.6, len(order) - .4], zeroline=False)
 
-# %% ../nbs/16_backbones.ipynb #e5d960d8
+# %% ../nbs/16_backbones.ipynb #2082938e
 def _by_manner(task):
     "Tasks in order of their last part first: what they do, then where."
     return task.split("/")[::-1]
@@ -715,9 +715,11 @@ def agreement_figure(
     (a, at), (b, bt) = self.tasks.items()
     rows, cols = sorted(set(at), key=_by_manner), sorted(set(bt), key=_by_manner)
     z = task_means(task_means(self.similarity[method], at, rows).T, bt, cols).T                    # (rows, cols)
-    heat = go.Heatmap(z=z.round(4), x=cols, y=rows, zmin=-1, zmax=1, colorscale="RdBu_r", colorbar=dict(title="cosine", thickness=14, len=.6),
+    heat = go.Heatmap(z=z.round(4), x=cols, y=rows, colorscale="Viridis", colorbar=dict(title="cosine", thickness=14, len=.6),
                       hovertemplate=f"{html.escape(a)}: %{{y}}<br>{html.escape(b)}: %{{x}}<br>cosine %{{z:.3f}}<extra></extra>")
-    fig = lay_out(go.Figure(heat), "Do tasks look alike on both bases?", f"{method}; rows {a}, columns {b}, ordered by the last part of the task; a diagonal says yes", int(200 + max(15 * len(rows), 260)))
+    nearest = go.Scatter(x=[cols[j] for j in z.argmax(1)], y=rows, mode="markers", marker=dict(color="white", size=7, line=dict(width=1, color="black")), hoverinfo="skip", showlegend=False)
+    hits = np.mean([cols[j] == r for r, j in zip(rows, z.argmax(1))])
+    fig = lay_out(go.Figure([heat, nearest]), "Do tasks look alike on both bases?", f"{method}; rows {a}, columns {b}, ordered by the last part of the task; a dot is a row's nearest, {hits:.0%} are the same task", int(200 + max(15 * len(rows), 260)))
     ticks = dict(type="category", tickmode="linear", tickfont_size=12 if len(rows) <= 20 else 10, showgrid=False, constrain="domain")
     return fig.update_xaxes(**ticks, tickangle=-90).update_yaxes(**ticks, autorange="reversed", scaleanchor="x")
 
@@ -734,7 +736,7 @@ def joint_map(
     labels = dict(behaviour=[t.split("/")[-1] for t in tasks], base=[base for base, ts in self.tasks.items() for _ in ts])
     return map_figure(e, labels, "behaviour", "base", method, seed)
 
-# %% ../nbs/16_backbones.ipynb #de6b300f
+# %% ../nbs/16_backbones.ipynb #f1dbc08b
 @patch
 def curve_figure(
     self: CrossBaseStudy,
@@ -747,10 +749,12 @@ def curve_figure(
     for i, ((x, y), rows) in enumerate(self.curve.groupby(["from", "to"], sort=False)):
         g, name, c = rows.groupby("tasks")[measure], html.escape(f"{x} → {y}"), PALETTE[i]
         mean, lo, hi = g.mean(), g.min(), g.max()
-        fig.add_scatter(x=[*mean.index, *mean.index[::-1]], y=[*hi, *lo[::-1]], fill="toself", fillcolor=_blend(c, .15), line_width=0, hoverinfo="skip", showlegend=False)
+        fig.add_scatter(x=[*mean.index, *mean.index[::-1]], y=[*hi, *lo[::-1]], mode="lines", fill="toself", fillcolor=_blend(c, .15), line_width=0, hoverinfo="skip", showlegend=False)
         fig.add_scatter(x=mean.index, y=mean, mode="lines+markers", name=f"map, {name}", line=dict(color=c, width=2), marker_size=8)
         known = self.table[(self.table["from"] == x) & (self.table["to"] == y) & (self.table.method == method) & (self.table.candidates == UNSEEN)][measure].item()
         fig.add_scatter(x=[mean.index[0], mean.index[-1]], y=[known] * 2, mode="lines", name=f"{html.escape(method)}, {name}", line=dict(color=c, dash="dot", width=2))
+    luck = self.table[(self.table.candidates == UNSEEN) & (self.table.method == "chance")][measure].mean()
+    fig.add_hline(luck, line=dict(color="black", dash="dash", width=1), annotation_text="chance", annotation_position="bottom right")
     fig = lay_out(fig, "What a linear map learns from few shared tasks", f"{measure} on tasks that the map never saw; shaded from the worst to the best draw of tasks; dotted: meaning, which needs no shared task", 460, legend=dict(orientation="h", y=-.2, x=0, traceorder="normal"))
     return fig.update_xaxes(title_text="shared tasks that the map was fitted on").update_yaxes(range=[-.02, 1.02], title_text=measure)
 
