@@ -587,7 +587,7 @@ def _analogy_nulls(ranks, shuffled, ks):
     "hits@k of the analogy beside those of shuffled labels."
     return pd.DataFrame([dict(measure=f"hits@{k}", **null_row((ranks <= k).mean(), [(s <= k).mean() for s in shuffled])) for k in ks])
 
-# %% ../nbs/15_composition.ipynb #52a3f953
+# %% ../nbs/15_composition.ipynb #cabfdb2e
 def mean_of(
     recipe: str,       # such as 'plus alone'
     scale: float = 1,  # factor on the mean
@@ -614,7 +614,7 @@ def _analogy_cases(self: CompositionExperiment, tasks, each, scales, r):
         asked = squares(self._grid(), [cell])
         seen = "seen" if cell in cells else "unseen"
         if not asked: continue
-        mean = {name: square_weights(asked, fs) for name, fs in _RECIPES.items()}
+        mean = {name: square_weights(asked, fs) for name, fs in _RECIPES.items() if fs[0]}
         rows += [("base", t, seen, {})] + [(mean_of(name, x), t, seen, {self.names[i]: x * w for i, w in ws.items()}) for name, ws in mean.items() for x in scales]
         if seen == "seen": rows.append(("trained adapter", t, seen, {self.names[cells[cell][0]]: 1.}))
         for i in r.permutation(len(asked))[:each]:
@@ -796,15 +796,15 @@ def losses(
     "Measure what b takes from a."
     return 1 - ((both - b) * a).sum(-1) / (a * a).sum(-1)
 
-# %% ../nbs/15_composition.ipynb #a6408af1
+# %% ../nbs/15_composition.ipynb #57e9080f
 @patch
 def _pair_losses(self: CompositionExperiment, names):
-    "Losses of all pairs, a row for each ordered pair."
+    "Losses and shadows of all pairs, a row for each ordered pair."
     pairs, d = list(combinations(names, 2)), {n: np.asarray(self.deltas[n], float) for n in names}
     both = self.composed_deltas([{a: 1., b: 1.} for a, b in pairs])
     a, b = (np.stack([d[p[k]] for p in pairs]) for k in (0, 1))
-    excess = compare_deltas(both, a + b).relative_error
-    rows = [pd.DataFrame(dict(a=[p[i] for p in pairs], b=[p[1 - i] for p in pairs], loss=losses(both, x, y), nonadditivity=excess)) for i, x, y in ((0, a, b), (1, b, a))]
+    excess, near = compare_deltas(both, a + b).relative_error, compare_deltas(both, b).cosine - compare_deltas(both, a).cosine
+    rows = [pd.DataFrame(dict(a=[p[i] for p in pairs], b=[p[1 - i] for p in pairs], loss=losses(both, x, y), shadow=near * sign, nonadditivity=excess)) for i, x, y, sign in ((0, a, b, 1), (1, b, a, -1))]
     t = pd.concat(rows, ignore_index=True)
     return t.assign(relation=[self._relation(x, y) for x, y in zip(t.a, t.b)])
 
@@ -816,9 +816,10 @@ def _twin_losses(self: CompositionExperiment, names):
     pool = replace(self, adapters={**self.adapters, **{f"twin of {n}": t for n, t in twins.items()}})
     got = pool.composed_deltas([{n: 1., f"twin of {names[j]}": 1.} for n, j in zip(names, order)] + [{f"twin of {n}": 1.} for n in names])
     both, twin = got[:len(names)], got[len(names):][order]
-    return pd.DataFrame(dict(a=names, b=[f"twin of {names[j]}" for j in order], loss=losses(both, r, twin), nonadditivity=compare_deltas(both, r + twin).relative_error, relation="a random twin"))
+    shadow = compare_deltas(both, twin).cosine - compare_deltas(both, r).cosine
+    return pd.DataFrame(dict(a=names, b=[f"twin of {names[j]}" for j in order], loss=losses(both, r, twin), shadow=shadow, nonadditivity=compare_deltas(both, r + twin).relative_error, relation="a random twin"))
 
-# %% ../nbs/15_composition.ipynb #5d5974e3
+# %% ../nbs/15_composition.ipynb #36e70796
 @patch
 def _answer_losses(self: CompositionExperiment, table, sample):
     "Answers of a sample of ordered pairs beside those of a alone."
@@ -853,11 +854,11 @@ def interference(
     if len(names) < 2: raise ValueError(f"interference needs two adapters or more, got {names}")
     if lost := [n for n in names if n not in self.deltas]: raise ValueError(f"names: there is no delta of {lost[0]!r}{near_names(lost[0], self.names)}")
     t, twins = self._pair_losses(names), self._twin_losses(names)
-    tables = dict(summary=summarise(pd.concat([t, twins]), ["relation"], ["loss", "nonadditivity"], "a", self.seed), pairs=t, twins=twins)
+    tables = dict(summary=summarise(pd.concat([t, twins]), ["relation"], ["loss", "shadow", "nonadditivity"], "a", self.seed), pairs=t, twins=twins)
     if sample:
         tables["answers"] = s = self._answer_losses(t, sample)
         tables["accuracy"] = summarise(s, ["relation"], ["alone", "together", "lost"], "a", self.seed)
-        tables["correlation"] = pd.DataFrame([correlation(s.loss, s.lost, seed=self.seed)])
+        tables["correlation"] = pd.DataFrame([dict(measure=m, **correlation(s[m], s.lost, seed=self.seed)) for m in ("loss", "shadow", "nonadditivity")])
     return Result("interference", tables, self._facts(pairs=len(t), sample=sample))
 
 # %% ../nbs/15_composition.ipynb #209b8cf7
