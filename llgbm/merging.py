@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'FACTORWISE', 'Merged', 'merge', 'compose_adapter', 'candidate_losses', 'Search', 'search_weights']
 
-# %% ../nbs/14_merging.ipynb #dff2dc15
+# %% ../nbs/14_merging.ipynb #344ffac9
 import html, time, warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import torch
 from fastcore.basics import patch
 from peft.utils import merge_utils
@@ -24,6 +25,7 @@ from scipy.optimize import differential_evolution
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from .atlas import GREY, PALETTE, lay_out
 from .delta import Source, name_adapters
 from .expressions import Expression, resolve
 from .files import hash_bytes
@@ -405,3 +407,15 @@ def search_weights(
     weights = dict(zip(named, found.tolist()))
     loss = f.losses(found[None]).item()
     return Search(weights, loss, dict(zip(named, alone.tolist())), alone[-2].item(), alone[-1].item(), pd.DataFrame(f.rows), merge(named, weights))
+
+# %% ../nbs/14_merging.ipynb #c72dc1d7
+@patch
+def figure(self: Search) -> go.Figure: # best objective over candidates
+    "Draw how the search went, beside what needs no search."
+    h, best = self.history, min(self.singles, key=self.singles.get)
+    fig = go.Figure(go.Scatter(x=h.candidates, y=h.objective, line_shape="hv", line_color=PALETTE[0], name="best so far", hovertemplate="%{x} weightings: %{y:.4f}<extra></extra>"))
+    for (what, loss), dash in zip({"base": self.base_loss, "average": self.average, f"{best} alone": self.singles[best]}.items(), ("dot", "dash", "dashdot")):
+        fig.add_hline(loss, line_dash=dash, line_color=GREY, annotation_text=f"{html.escape(what)}, {loss:.3f}", annotation_position="top right")
+    fig.update_xaxes(title="weightings tried")
+    fig.update_yaxes(title="loss on the examples plus penalty", rangemode="tozero")
+    return lay_out(fig, "Weights from a few examples", f"loss {self.loss:.3f} with {sum(w != 0 for w in self.weights.values())} of {len(self.weights)} adapters in use", 420)
