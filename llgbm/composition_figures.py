@@ -110,7 +110,7 @@ def switching_figure(
     fig.update_yaxes(title="weight of a part's delta", zeroline=True, zerolinecolor=GREY)
     return lay_out(fig, "A sum, or a switch?", says, 440, bargap=.3, legend=dict(orientation="h", y=-.12, yanchor="top", x=0))
 
-# %% ../nbs/15_composition_figures.ipynb #de6dbb66
+# %% ../nbs/15_composition_figures.ipynb #3810fb3c
 def layers_figure(
     result: Result, # of `layers`
 ) -> go.Figure:
@@ -125,7 +125,7 @@ def layers_figure(
             fig.add_scatter(row=1, col=col, x=[_esc(p) for p in t.setting], y=t["mean"], error_y=_errors(t), mode="lines+markers", name=name, legendgroup=name, showlegend=col == 1, line_color=color)
     fig.add_scatter(row=1, col=1, x=[_esc(p) for p in places], y=nulls.null_p95.reindex(places), mode="lines", name="null: sums of random parts, 95%", line=dict(color=GREY, dash="dot"))
     fig.update_annotations(font_size=13)
-    return lay_out(fig, "Do deltas add up better inside the model?", f"additivity of {result.facts['mixtures']} mixtures for deltas read after each layer; bars are 95% bootstrap intervals over mixtures", 430, legend=dict(orientation="h", y=-.16, yanchor="top", x=0)).update_layout(margin_t=104)
+    return lay_out(fig, "Do deltas add up better further inside?", f"additivity of {result.facts['mixtures']} mixtures for deltas read after each layer; bars are 95% bootstrap intervals over mixtures", 430, legend=dict(orientation="h", y=-.16, yanchor="top", x=0)).update_layout(margin_t=104)
 
 # %% ../nbs/15_composition_figures.ipynb #f4ee8ec0
 _SHADES = {ANALOGY: PALETTE[0], "plus + base": PALETTE[2], "plus alone": PALETTE[1], "base alone": PALETTE[3]}
@@ -363,11 +363,11 @@ def findings(
     "Say what was measured, in words."
     return _SAYS[result.kind](result)
 
-# %% ../nbs/15_composition_figures.ipynb #ebfab9c6
+# %% ../nbs/15_composition_figures.ipynb #95c9d83b
 _ASKS = dict(
     additivity=("Additivity", "Train one adapter on two tasks. Is its delta the sum of the deltas of two adapters with one task each? And does their concatenation do both tasks?"),
     switching=("A sum or a switch?", "On average over probes a mixture may look like half a sum. Does it do half of both everywhere, or all of one thing here and of the other there?"),
-    layers=("Where the delta is read", "The last hidden state is normalised, which bends sums. Do deltas add up better further inside?"),
+    layers=("Where the delta is read", "The last hidden state comes out of a normalisation, which could bend sums. If it does, deltas should add up better further inside."),
     analogies=("Analogies", "Polite maths − plain maths + plain law: is that polite law, as a delta, and as an adapter at work?"),
     negation=("Negation and scale", "Is the delta of a scaled adapter the scaled delta? What does a minus do to answers?"),
     paths=("Paths", "Do adapters between two adapters lie between them in behaviour, and is there a middle that does both tasks?"),
