@@ -577,7 +577,7 @@ class CompositionPanel(Panel):
         "Choose an adapter at weight 1, or take it out."
         with self.errors.catch("choosing"): (self.state.remove if name in self.state.weights else self.state.set_weight)(name)
 
-# %% ../nbs/17_composition_panel.ipynb #58d2b993
+# %% ../nbs/17_composition_panel.ipynb #5fc034f9
 def _button(text, click, tooltip="", primary=False):
     b = W.Button(description=text, tooltip=tooltip, button_style="primary" if primary else "")
     b.on_click(lambda _: click())
@@ -611,7 +611,7 @@ def _make_map(self: CompositionPanel):
     self.figure_box, self.legend, self.facts = W.Box().add_class("llgbm-map"), W.HTML(), W.HTML()
     self.measure_button = _button("Measure", self.measure, "compute the delta of the composed adapter")
     how = f"Each dot is an adapter, where its delta lies in the plane that shows {self.state.plane.share:.0%} of what tells deltas apart. From the base the parts add up to the prediction (star). Click a dot to choose it."
-    self.map_card = card(W.HTML(f"<p class='soft'>{how}</p>"), self.figure_box, self.legend, self.facts, row(self.measure_button, self.colour), title="Map").add_class("llgbm-mapcard")
+    self.map_card = card(W.HTML(f"<p class='soft'>{how}</p>"), self.figure_box, self.legend, self.facts, row(self.measure_button, self.colour, self.worker.status), title="Map").add_class("llgbm-mapcard")
     self._draw_map()
 
 @patch

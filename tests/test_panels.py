@@ -78,12 +78,12 @@ def moved(page, before):
 
 def test_slider_moves_the_prediction(page):
     before, number, text = place(page), page.locator('.llgbm-weight input[type=number]').first, page.locator('.llgbm-expression input')
-    assert (number.input_value(), text.input_value()) == ('1', 'code/json/0 + code/polite/0')
+    assert (number.input_value(), text.input_value()) == ('1', 'code/json/0 + math/polite/0')
     page.locator('.llgbm-weight .noUi-handle').first.focus()
     page.keyboard.press('ArrowRight')
     after = moved(page, before)
-    assert '1.1*code/json/0 + code/polite/0' in after[2]
-    page.wait_for_function("document.querySelector('.llgbm-expression input').value == '1.1*code/json/0 + code/polite/0'")
+    assert '1.1*code/json/0 + math/polite/0' in after[2]
+    page.wait_for_function("document.querySelector('.llgbm-expression input').value == '1.1*code/json/0 + math/polite/0'")
     assert number.input_value() == '1.1'
     number.fill('5'); number.press('Enter')                   # beyond the slider's end
     assert '5*code/json/0' in moved(page, after)[2]
