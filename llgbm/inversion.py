@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['KINDS', 'LEGEND', 'DeltaSpace', 'delta_space', 'draw_probes', 'relative_error', 'some_probes', 'update_distance',
            'Inversion', 'fresh_adapters', 'invert', 'span_weights', 'warm_start', 'judge_inversions', 'sum_up',
-           'curve_point', 'growing_curve', 'curve_table', 'curve_figure', 'inversions_figure', 'delta_conditions',
-           'generate_from_deltas']
+           'curve_point', 'keep_table', 'growing_curve', 'curve_table', 'curve_figure', 'inversions_figure',
+           'delta_conditions', 'generate_from_deltas']
 
-# %% ../nbs/26_inversion.ipynb #a9c41e71
+# %% ../nbs/26_inversion.ipynb #606ebf0e
 import html, random, time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from .composition import estimate
 from .config import DeltaConfig
 from .dataset import TeacherDataset
 from .delta import auto_batch_tokens, batch_deltas, delta_settings, probe_activations
-from .delta_cache import DeltaCache
+from .delta_cache import DeltaCache, settings_differences
 from .evaluation import derangement, evaluate_banks, weighted_bank
 from .files import hash_json, read_json, write_json
 from .functional_lora import attach
@@ -38,7 +38,7 @@ from .lora import LoraAdapter, LoraBank, LoraShape
 from .losses import attached_deltas, squared_norms
 from .models import Base, base_fingerprint
 from .probes import ProbeTokens, create_generic_probes, tokenize_probes
-from .retrieval import check_settings, near_names
+from .retrieval import near_names
 from .tasks import TaskData, TaskLike, encode_answers, exact_match
 
 # %% ../nbs/26_inversion.ipynb #a8518c80
@@ -84,14 +84,14 @@ def deltas(
     parts = [[adapters[j] for j in range(s, min(s + many, len(adapters)))] for s in range(0, len(adapters), many)]
     return torch.cat([batch_deltas(self.base.model, p, self.probes, self.activation, self.delta) for p in parts])
 
-# %% ../nbs/26_inversion.ipynb #aa549564
+# %% ../nbs/26_inversion.ipynb #db35a95a
 @patch
 def cached(
     self: DeltaSpace,
     cache_dir: str | Path,    # a folder that `compute_deltas` wrote
 ) -> dict[str, np.ndarray]:   # adapter id → (d,) float32
     "Read deltas of this space from a cache. Raises `ValueError` showing both settings when it was made for another one."
-    check_settings(self.settings, DeltaCache(cache_dir).manifest["config"], f"the deltas in {cache_dir}")
+    if off := settings_differences(DeltaCache(cache_dir).manifest["config"], self.settings): raise ValueError(f"{cache_dir}: its deltas were read elsewhere and can't be compared: {'; '.join(off)}")
     return DeltaCache(cache_dir, self.settings).get_all_deltas()
 
 # %% ../nbs/26_inversion.ipynb #7899612e
@@ -220,7 +220,7 @@ def _backward(space, wanted, bank, start, penalty, max_tokens):
         loss.backward()
     return torch.cat([e.detach().cpu() for e in errors])
 
-# %% ../nbs/26_inversion.ipynb #251b95ae
+# %% ../nbs/26_inversion.ipynb #dfc545a1
 def _rate(step, steps, lr): return lr * min(1, (step + 1) / 5, (steps - step) / (.7 * steps))     # as the lab's teachers are trained
 
 def _pick(space, wanted, each, generator):
@@ -242,7 +242,7 @@ def invert(
     max_tokens: int = 16384,           # in a forward with its gradients
     progress: bool = True,             # show a bar
 ) -> Inversion:
-    "Find adapters whose deltas are the wanted ones, by gradient, all at once. Raises `ValueError` for deltas of another space, zeros, NaN, or a start that doesn't fit."
+    "Find adapters whose deltas are the wanted ones, by gradient, all at once. Raises `ValueError` for deltas of another space, zeros, NaN, or a start that doesn't fit, and for a walk that diverges."
     begun, names = time.perf_counter(), list(names or (f"inverted_{i}" for i in range(len(wanted))))
     wanted = _check_wanted(space, wanted, names)
     bank, lr = _begin(space, start, shape, len(wanted), names, seed), lr or (.01 if start is None else .002)
@@ -251,6 +251,7 @@ def invert(
     for i in (bar := tqdm(range(steps), f"{len(wanted)} inversions", disable=not progress, mininterval=.5)):
         opt.param_groups[0]["lr"] = _rate(i, steps, lr)
         seen.append(_backward(*_pick(space, wanted, probes_each, g), bank, anchor, penalty, max_tokens))
+        if bad := [m for m, ok in zip(names, torch.isfinite(seen[-1])) if not ok]: raise ValueError(f"step {i + 1}: the walks to {bad} left all bounds; a lower lr may help")
         opt.step(), opt.zero_grad()
         bar.set_postfix(error=f"{seen[-1].mean().item():.4f}", refresh=False)
     return _finish(space, bank.requires_grad_(False), wanted, seen, begun)
@@ -332,7 +333,7 @@ def sum_up(
     out.insert(1, "low", [e.low for e in spread]), out.insert(2, "high", [e.high for e in spread])
     return out
 
-# %% ../nbs/26_inversion.ipynb #b47da6af
+# %% ../nbs/26_inversion.ipynb #70f57c98
 def curve_point(
     sources: LoraBank,                # M adapters whose deltas are wanted
     tasks: Sequence[TaskLike],        # M tasks that they were made for
@@ -348,11 +349,18 @@ def _cells(sizes, seeds):
     "Every combination of a curve, small ones first."
     return [dict(probes=p, aggregation=a, inside=i, seed=s) for p in sorted(sizes) for s in seeds for i in (False, True) for a in ("mean", "concat") if p > 1 or a == "concat"]
 
-def _kept(folder, facts, make):
-    "A table from a folder, or made and put there."
+def keep_table(
+    folder: str | Path,                # where tables are kept
+    facts: Mapping,                    # all that a table depends on, JSON values
+    make: Callable[[], pd.DataFrame],  # makes it
+) -> pd.DataFrame:
+    "Read a table that was made from the same facts, or make it and keep it."
     path = Path(folder) / f"{hash_json(facts)[:32]}.json"
-    if not path.is_file(): write_json(path, dict(facts=facts, rows=make().to_dict("records")))
-    return pd.DataFrame(read_json(path)["rows"])
+    if not path.is_file():
+        table = make()
+        write_json(path, dict(facts=facts, columns=list(table), rows=[[None if v != v else v for v in row] for row in table.astype(object).values.tolist()]))
+    kept = read_json(path)
+    return pd.DataFrame(kept["rows"], columns=kept["columns"]).fillna(np.nan).infer_objects()      # what is missing is NaN again
 
 def growing_curve(
     base: Base,
@@ -375,10 +383,10 @@ def growing_curve(
         def make():
             space = delta_space(base, draw_probes(base.tokenizer, drawn_from, c["probes"], c["inside"], c["seed"]), DeltaConfig(aggregation=c["aggregation"]))
             return curve_point(sources, tasks, space, n, seed=c["seed"], probes_each=probes_each if c["aggregation"] == "concat" else None, progress=False, **walk)
-        out.append(_kept(folder, about | c, make).assign(**c))
+        out.append(keep_table(folder, about | c, make).assign(**c))
     return pd.concat(out, ignore_index=True)
 
-# %% ../nbs/26_inversion.ipynb #a6dc68ec
+# %% ../nbs/26_inversion.ipynb #c52b8885
 KINDS = {(True, "concat"): "beginnings of answers, concatenated", (True, "mean"): "beginnings of answers, mean",
          (False, "concat"): "questions, concatenated", (False, "mean"): "questions, mean"}
 
@@ -395,11 +403,11 @@ def curve_table(
 def _band(fig, t, name, colour, row):
     "A line with its interval."
     name, rgb = html.escape(name), ",".join(str(int(colour[k:k + 2], 16)) for k in (1, 3, 5))
-    fig.add_scatter(x=[*t.probes, *t.probes[::-1]], y=[*t.high, *t.low[::-1]], fill="toself", fillcolor=f"rgba({rgb},.13)", line_width=0, hoverinfo="skip", showlegend=False, legendgroup=name, row=1, col=row)
+    fig.add_scatter(x=[*t.probes, *t.probes[::-1]], y=[*t.high, *t.low[::-1]], mode="lines", fill="toself", fillcolor=f"rgba({rgb},.13)", line_width=0, hoverinfo="skip", showlegend=False, legendgroup=name, row=1, col=row)
     fig.add_scatter(x=t.probes, y=t["mean"], name=name, mode="lines+markers", line=dict(color=colour, width=2.5), legendgroup=name, showlegend=row == 1, row=1, col=row,
                     customdata=t[["low", "high"]], hovertemplate="%{x} probes: %{y:.3f} (%{customdata[0]:.3f} … %{customdata[1]:.3f})<extra>" + name + "</extra>")
 
-LEGEND = dict(legend=dict(orientation="h", y=-.16, yanchor="top", x=0))     # below the axes
+LEGEND = dict(legend=dict(orientation="h", y=-.2, yanchor="top", x=0))     # below the axes
 
 def curve_figure(
     curve: pd.DataFrame,                           # from `growing_curve`
@@ -407,15 +415,15 @@ def curve_figure(
     title: str = "What a delta pins down",
 ) -> go.Figure:
     "Draw exact match and cosine of inverted adapters against the number of probes."
-    fig, ticks = make_subplots(1, 2, subplot_titles=["does what its source does", "has its source's delta"], horizontal_spacing=.1), sorted(curve.probes.unique())
+    fig, ticks = make_subplots(1, 2, subplot_titles=["does what its source does", "has its source's delta"], horizontal_spacing=.12, column_widths=[.62, .38]), sorted(curve.probes.unique())
     for col, metric in enumerate(("exact_match", "cosine"), 1):
         t = curve_table(curve, metric)
         for k, name in enumerate(KINDS.values()):
             if (t.kind == name).any(): _band(fig, t[t.kind == name], name, PALETTE[k], col)
     for name, v in (lines or {}).items(): fig.add_hline(v, line=dict(dash="dash", color=GREY, width=1.5), annotation_text=html.escape(name), annotation_position="top left", row=1, col=1)
     fig.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(str, ticks)), title="probes in the space")
-    fig.update_yaxes(range=[-.03, 1.06]).update_yaxes(title="exact match", tickformat=".0%", col=1).update_yaxes(title="cosine to the wanted delta", col=2)
-    return lay_out(fig, title, f"adapters inverted from nothing but their source's delta; {curve.adapter.nunique()} adapters, {curve.seed.nunique()} seeds, bands are 95 % intervals over adapters", 500, **LEGEND).update_layout(margin_t=110)
+    fig.update_yaxes(title="exact match", tickformat=".0%", range=[-.03, 1.06], col=1).update_yaxes(title="cosine to the wanted delta", range=[min(.9, curve.cosine.min()) - .01, 1.005], col=2)
+    return lay_out(fig, title, f"adapters inverted from nothing but their source's delta; {curve.adapter.nunique()} adapters, seeds {sorted(curve.seed.unique().tolist())}, bands are 95 % intervals over adapters", 500, **LEGEND).update_layout(margin_t=110)
 
 # %% ../nbs/26_inversion.ipynb #f74479d5
 @patch
@@ -444,7 +452,7 @@ def inversions_figure(
     fig.update_yaxes(autorange="reversed").update_xaxes(range=[-.03, 1.06], tickformat=".0%", title="exact match on the sources' tasks")
     return lay_out(fig, title, f"{table.task.nunique()} tasks; grey bars: the base, the sources, and the sources asked each other's questions", 210 + 36 * len(s), **LEGEND)
 
-# %% ../nbs/26_inversion.ipynb #2664948e
+# %% ../nbs/26_inversion.ipynb #0fb00790
 def delta_conditions(
     dataset: TeacherDataset,
     space: DeltaSpace,       # where conditions are read
@@ -470,6 +478,7 @@ def generate_from_deltas(
     "Write adapters for wanted deltas. Raises `ValueError` when the generator reads something else, or as `invert`."
     begun, names = time.perf_counter(), list(names or (f"inverted_{i}" for i in range(len(wanted))))
     wanted = _check_wanted(space, wanted, names)
-    if (there := generator.settings.get("space")) != space.settings: raise ValueError(f"this generator's conditions are {'deltas of another space' if there else 'no deltas'}; {space!r} is asked for")
+    if "space" not in generator.settings: raise ValueError(f"this generator doesn't read deltas; its conditions were made with {str(generator.settings)[:80]}")
+    if off := settings_differences(generator.settings["space"], space.settings): raise ValueError(f"this generator reads deltas of another space: {'; '.join(off)}")
     bank = LoraBank.from_adapters(generator.eval().generate(wanted[:, None], names), torch.float32)
     return _finish(space, bank, wanted, [], begun)
