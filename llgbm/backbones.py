@@ -147,18 +147,19 @@ def _whole(model, adapters):
         else: yield l
     if bad: warnings.warn(f"{len(bad)} adapters left out:\n" + "\n".join(bad), stacklevel=2)
 
-# %% ../nbs/16_backbones.ipynb #ba875830
+# %% ../nbs/16_backbones.ipynb #2d6a47b2
 def _read_prompt(model, ids, n, normalized=True):
     "Run one prompt n times: log-probabilities (or logits) of the next token (n, V), and the cache."
     out = model(torch.tensor([ids] * n, device=model.device), use_cache=True, logits_to_keep=1)
     last = out.logits[:, -1].float()
-    return last.log_softmax(-1) if normalized else last, out.past_key_values
+    return last.log_softmax(-1) if normalized else last, getattr(out, "past_key_values", None)
 
 def _follow(model, first, cache, ids, lengths):
     "Sum the log-probabilities of C texts (C, T) behind a prompt that n rows have read: (n, C)."
     n, (C, T) = len(first), ids.shape
     got = first[:, ids[:, 0]]                                                     # (n, C)
     if T == 1: return got
+    if not hasattr(cache, "batch_repeat_interleave"): raise ValueError(f"{type(model).__name__} keeps no cache of keys and values that continuations could share")
     cache = copy.deepcopy(cache)                                                  # a forward extends it in place
     cache.batch_repeat_interleave(C)
     logits = model(ids[:, :-1].repeat(n, 1), past_key_values=cache, use_cache=True).logits.float()     # (n·C, T−1, V)
@@ -170,10 +171,11 @@ def _score_texts(model, prompt, texts, n, max_tokens):
     "Log-likelihoods of C texts behind a prompt, under n rows of adapters: (n, C), in as many forwards as the budget asks for."
     first, cache = _read_prompt(model, prompt, n)
     order, out = sorted(range(len(texts)), key=lambda i: len(texts[i])), torch.empty(n, len(texts))
+    unmarked = int(model.config.pad_token_id == 0)                                # transformers warns of pad tokens without a mask; none is needed here
     while order:
         k = len(order) if n * len(order) * len(texts[order[-1]]) <= max_tokens else max(1, max_tokens // (n * len(texts[order[-1]])))
         at, order = order[-k:], order[:-k]                                        # the longest first
-        ids, lengths = (t.to(model.device) for t in pad_probes([texts[i] for i in at]))
+        ids, lengths = (t.to(model.device) for t in pad_probes([texts[i] for i in at], unmarked))
         out[:, at] = _follow(model, first, cache, ids, lengths).cpu()
     return out
 
