@@ -577,12 +577,7 @@ class CompositionPanel(Panel):
         "Choose an adapter at weight 1, or take it out."
         with self.errors.catch("choosing"): (self.state.remove if name in self.state.weights else self.state.set_weight)(name)
 
-# %% ../nbs/17_composition_panel.ipynb #5fc034f9
-def _button(text, click, tooltip="", primary=False):
-    b = W.Button(description=text, tooltip=tooltip, button_style="primary" if primary else "")
-    b.on_click(lambda _: click())
-    return b
-
+# %% ../nbs/17_composition_panel.ipynb #c2d68e83
 @patch
 def _make_weights(self: CompositionPanel):
     "The list of adapters, the sliders, the expression."
@@ -590,10 +585,10 @@ def _make_weights(self: CompositionPanel):
     self.list = AdapterList(self.state.pool, self._mark, self.toggle)
     self.list_card = card(self.list, title="Adapters").add_class("llgbm-list")
     self.expression = W.Text(placeholder="or type: math/polite - 0.5*shout", continuous_update=False, tooltip="the composition as text").add_class("llgbm-expression")
-    self.expression.observe(self._typed, "value")
-    self.undo, self.redo, self.reset = _button("Undo", self.state.undo), _button("Redo", self.state.redo), _button("Reset", self.state.reset, "take all adapters out")
+    self.watch(self.expression, self._typed, "expression")
+    self.undo, self.redo, self.reset = self.button("Undo", self.state.undo), self.button("Redo", self.state.redo), self.button("Reset", self.state.reset, "take all adapters out")
     self.method = W.Dropdown(options=[(m.replace("_", " "), m) for m in METHODS], value=self.state.method, description="merge by", tooltip="concat is the exact sum; the others are PEFT's, at a density of one half where they prune")
-    self.method.observe(lambda c: self.state.set_method(c.new), "value")
+    self.watch(self.method, self.state.set_method, "merge method")
     self.weights_box = W.VBox().add_class("llgbm-weights")
     self.weights_card = card(self.weights_box, self.expression, row(self.undo, self.redo, self.reset, self.method), title="Composition").add_class("llgbm-weightscard")
 
@@ -607,9 +602,9 @@ def _colour(self: CompositionPanel):
 def _make_map(self: CompositionPanel):
     "The map, what colours it, and what is known about the prediction."
     self.colour = W.Dropdown(options=list(self.state.pool.labels) or ["–"], value=self.kind or "–", description="colour by")
-    self.colour.observe(self._recolour, "value")
+    self.watch(self.colour, self._recolour, "colour")
     self.figure_box, self.legend, self.facts = W.Box().add_class("llgbm-map"), W.HTML(), W.HTML()
-    self.measure_button = _button("Measure", self.measure, "compute the delta of the composed adapter")
+    self.measure_button = self.button("Measure", self.measure, "compute the delta of the composed adapter")
     how = f"Each dot is an adapter, where its delta lies in the plane that shows {self.state.plane.share:.0%} of what tells deltas apart. From the base the parts add up to the prediction (star). Click a dot to choose it."
     self.map_card = card(W.HTML(f"<p class='soft'>{how}</p>"), self.figure_box, self.legend, self.facts, row(self.measure_button, self.colour, self.worker.status), title="Map").add_class("llgbm-mapcard")
     self._draw_map()
@@ -630,25 +625,24 @@ def _clicked(self: CompositionPanel, trace, points, _):
     for i in points.point_inds[:1]: self.toggle(self.state.pool.names[int(trace.customdata[i])])
 
 @patch
-def _recolour(self: CompositionPanel, change):
+def _recolour(self: CompositionPanel, kind):
     "Another kind of label colours."
-    with self.errors.catch("colouring"):
-        self.kind = change.new if change.new in self.state.pool.labels else None
-        self._colour(); self._draw_map(); self.rows.clear(); self.refresh()
+    self.kind = kind if kind in self.state.pool.labels else None
+    self._colour(); self._draw_map(); self.rows.clear(); self.list.refresh(); self.refresh()
 
-# %% ../nbs/17_composition_panel.ipynb #a78f1317
+# %% ../nbs/17_composition_panel.ipynb #f5bc4e5f
 @patch
 def _make_answers(self: CompositionPanel, prompts):
     "The prompt and what is answered."
     self.state.prompt = self.state.prompt or next(iter(prompts), "")
     self.prompt = W.Textarea(self.state.prompt, placeholder="ask the base, the parts and the composed adapter the same thing", continuous_update=False).add_class("llgbm-prompt")
-    self.prompt.observe(lambda c: setattr(self.state, "prompt", c.new), "value")
+    self.watch(self.prompt, lambda text: setattr(self.state, "prompt", text), "prompt")
     self.examples = W.Dropdown(options=[("examples …", ""), *((p if len(p) < 70 else p[:69] + "…", p) for p in prompts)], tooltip="prompts to start from")
-    self.examples.observe(lambda c: c.new and setattr(self.prompt, "value", c.new), "value")
+    self.watch(self.examples, lambda text: text and setattr(self.prompt, "value", text), "example")
     self.chat = W.Checkbox(bool(self.state.pool.base.tokenizer.chat_template), description="as a chat", indent=False, disabled=not self.state.pool.base.tokenizer.chat_template)
     self.live = W.Checkbox(False, description="follow the sliders", indent=False, tooltip="measure and ask again whenever the sliders rest")
-    self.live.observe(lambda c: c.new and self.follow(), "value")
-    self.ask_button, self.samples = _button("Ask", self.ask, "ask all of them in one batch", primary=True), W.HTML().add_class("llgbm-samples")
+    self.watch(self.live, lambda on: on and self.follow(), "following")
+    self.ask_button, self.samples = self.button("Ask", self.ask, "ask all of them in one batch", primary=True), W.HTML().add_class("llgbm-samples")
     bar = row(self.ask_button, self.live, self.chat, *([self.examples] if prompts else []), self.worker.status)
     self.answers_card = card(self.prompt, bar, self.samples, title="Answers").add_class("llgbm-answers")
 
@@ -656,8 +650,8 @@ def _make_answers(self: CompositionPanel, prompts):
 def _make_files(self: CompositionPanel, folder):
     "Where adapter and state go."
     self.adapter_path, self.state_path = (W.Text(str(Path(folder) / f), placeholder=what).add_class("llgbm-file") for f, what in (("adapter", "a folder"), ("composition.json", "a file")))
-    self.export_button = _button("Export adapter", self.export, "write a PEFT directory")
-    self.save_button, self.load_button = _button("Save", self.save, "write the composition, to go on later"), _button("Load", self.load)
+    self.export_button = self.button("Export adapter", self.export, "write a PEFT directory")
+    self.save_button, self.load_button = self.button("Save", self.save, "write the composition, to go on later"), self.button("Load", self.load)
     self.files_card = card(row(self.adapter_path, self.export_button), row(self.state_path, self.save_button, self.load_button), title="Keep it").add_class("llgbm-files")
 
 @patch
@@ -686,15 +680,14 @@ def export(self: CompositionPanel) -> None:
     "Write the composed adapter to where the panel says."
     self.worker.run("exporting", lambda: self.state.export(self.adapter_path.value), lambda p: self._done("exporting", f"written: {p}, which PEFT loads"))
 
-# %% ../nbs/17_composition_panel.ipynb #4393ef50
+# %% ../nbs/17_composition_panel.ipynb #0584c1c8
 @patch
-def _typed(self: CompositionPanel, change):
+def _typed(self: CompositionPanel, text):
     "An expression was typed: what can't be read stays in the box, with the reason above."
-    if change.new.strip() == self.state.expression: return
-    with self.errors.catch("expression"):
-        self.state.set_expression(change.new)
-        self.errors.dismiss("expression")
-        self.expression.value = self.state.expression
+    if text.strip() == self.state.expression: return
+    self.state.set_expression(text)
+    self.errors.dismiss("expression")
+    self.expression.value = self.state.expression
 
 @patch
 def _set(self: CompositionPanel, name, weight):

@@ -274,7 +274,7 @@ class Debounce:
         if self._timer is not None: self._timer.cancel()
         self._timer = None
 
-# %% ../nbs/06_views.ipynb #4dae7255
+# %% ../nbs/06_views.ipynb #151143ce
 class Panel(W.VBox):
     "A widget with the common look, a place for errors, and a worker."
     def __init__(
@@ -293,6 +293,31 @@ class Panel(W.VBox):
     ) -> None:
         "Fill the panel."
         self.children = (self._style, *parts)
+
+    def button(
+        self,
+        text: str,                   # on it
+        click: Callable[[], Any],    # what it does
+        tooltip: str = "",
+        primary: bool = False,       # the one thing to do here
+    ) -> W.Button:
+        "Make a button whose errors are shown in the panel."
+        b = W.Button(description=text, tooltip=tooltip, button_style="primary" if primary else "")
+        def clicked(_):
+            with self.errors.catch(text.lower()): click()
+        b.on_click(clicked)
+        return b
+
+    def watch(
+        self,
+        widget: W.Widget,            # has a value
+        call: Callable[[Any], Any],  # called with every new value
+        doing: str,                  # what that is, for errors
+    ) -> None:
+        "Follow a widget's value, with errors shown in the panel."
+        def changed(change):
+            with self.errors.catch(doing): call(change.new)
+        widget.observe(changed, "value")
 
     def _repr_mimebundle_(self, **kwargs):
         for f in figures_in(self): f._widget_layout, f._widget_data = deepcopy(f._layout_obj._props), deepcopy(f._data)
