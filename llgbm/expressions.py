@@ -48,7 +48,7 @@ def _number(x):
     "The shortest text that reads back as `x`."
     return str(int(x)) if x.is_integer() and x < 1e15 else repr(x)
 
-# %% ../nbs/14_expressions.ipynb #74038ff6
+# %% ../nbs/14_expressions.ipynb #418cae96
 @dataclass(frozen=True)
 class Expression:
     "A weighted sum of adapters."
@@ -61,6 +61,8 @@ class Expression:
     def weights(self) -> dict[str, float]:
         "Weight by name."
         return dict(self.terms)
+
+    def __repr__(self) -> str: return f"Expression({str(self)!r})"
 
     def __str__(self) -> str:
         parts = [("-" if w < 0 else "+", ("" if abs(w) == 1 else f"{_number(abs(w))}*") + _quoted(n)) for n, w in self.terms]
