@@ -8,10 +8,10 @@ __all__ = ['SCORES', 'UNITS', 'KINDS', 'STRENGTHS', 'SAID', 'ANSWERED', 'OTHERS'
            'Likelihoods', 'likelihoods', 'meaning_deltas', 'logit_deltas', 'LinearMap', 'task_means', 'shared_tasks',
            'task_folds', 'map_across', 'cosines', 'cross_retrieval', 'BasePool', 'open_base_pool', 'study_texts',
            'PoolReading', 'read_pool', 'across', 'same_fold', 'shuffled_row', 'map_curve', 'CrossBaseStudy',
-           'cross_base_study']
+           'cross_base_study', 'write_backbones_page']
 
-# %% ../nbs/16_backbones.ipynb #8c45d7b3
-import copy, html, random, warnings
+# %% ../nbs/16_backbones.ipynb #0268b7ef
+import copy, html, json, random, warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,10 @@ from sklearn.linear_model import RidgeCV
 from torch import nn
 from tqdm.auto import tqdm
 
-from .atlas import PALETTE, Embedding, greedy_answers, lay_out, map_figure, unit_rows
+from .atlas import PALETTE, Embedding, greedy_answers, html_page, lay_out, map_figure, unit_rows
 from .config import DeltaConfig
 from .delta import Source, auto_batch_tokens, batches, compute_deltas, name_adapters, read_ahead
-from .files import read_json, write_json
+from .files import read_json, write_json, write_text
 from .functional_lora import attach
 from .lora import LoraAdapter, LoraBank
 from .models import Base
@@ -765,3 +765,22 @@ def figures(self: CrossBaseStudy) -> dict[str, go.Figure]:
     "Draw everything there is to see, by title."
     return {"Found at the first place": self.retrieval_figure(), "Agreement by meaning": self.agreement_figure(), "Agreement by the linear map": self.agreement_figure(LINEAR),
             "One map": self.joint_map("tsne" if sum(map(len, self.tasks.values())) >= 4 else "pca"), "Few shared tasks": self.curve_figure()}
+
+# %% ../nbs/16_backbones.ipynb #123ea5c9
+_SCRIPT = "function all(){for(const k in F)draw(k,F[k])}dark.addEventListener('change',all);all();"
+
+def _section(title, body): return f"<section><h2>{html.escape(title)}</h2><div class='scroll'>{body}</div></section>"
+
+def write_backbones_page(
+    path: str | Path,                          # HTML file; replaced if there
+    study: CrossBaseStudy,
+    title: str = "Adapters across backbones",  # heading
+    facts: Mapping[str, object] | None = None, # what else to say at the top
+) -> Path:
+    "Write a study as one HTML file that needs nothing else."
+    figs, s = study.figures(), study.settings
+    top = {**{f"adapters of {b}": len(t) for b, t in study.tasks.items()}, "probes": len(s["probes"]), "texts": s["texts"], "score": f"{s['score']} per {s['per']}", "seed": s["seed"], **(facts or {})}
+    head = f"<header><h1>{html.escape(title)}</h1><dl class='facts'>" + "".join(f"<div><dt>{html.escape(str(k))}</dt><dd>{html.escape(str(v))}</dd></div>" for k, v in top.items()) + "</dl></header>"
+    drawn = "".join(_section(k, f"<div class='fig' id='f{i}'></div>") for i, k in enumerate(figs))
+    data = {f"f{i}": json.loads(f.to_json()) for i, f in enumerate(figs.values())}
+    return write_text(path, html_page(title, head + drawn + _section("Every number", study._repr_html_()), data, _SCRIPT))
