@@ -20,9 +20,9 @@ from plotly.basewidget import BaseFigureWidget
 
 log = logging.getLogger(__name__)
 
-# %% ../nbs/06_views.ipynb #928221b8
-_LIGHT = "--bg:#f6f7f9;--card:#fff;--ink:#1f2937;--soft:#5f6875;--line:#dfe3e8;--accent:#0072B2;--on-accent:#fff;--hover:#eaf3f9;--bad:#b42318;--bad-bg:#fef3f2;--shadow:0 1px 2px rgba(16,24,40,.06)"
-_DARK = "--bg:#0f1318;--card:#181d24;--ink:#e5e7eb;--soft:#9aa4b2;--line:#2b333e;--accent:#56B4E9;--on-accent:#0f1318;--hover:#1f2a35;--bad:#fda29b;--bad-bg:#2d1816;--shadow:none"
+# %% ../nbs/06_views.ipynb #dc548358
+_LIGHT = "color-scheme:light;--bg:#f6f7f9;--card:#fff;--ink:#1f2937;--soft:#5f6875;--line:#dfe3e8;--accent:#0072B2;--on-accent:#fff;--hover:#eaf3f9;--bad:#b42318;--bad-bg:#fef3f2;--shadow:0 1px 2px rgba(16,24,40,.06)"
+_DARK = "color-scheme:dark;--bg:#0f1318;--card:#181d24;--ink:#e5e7eb;--soft:#9aa4b2;--line:#2b333e;--accent:#56B4E9;--on-accent:#0f1318;--hover:#1f2a35;--bad:#fda29b;--bad-bg:#2d1816;--shadow:none"
 _WIDGETS = ("--jp-ui-font-color1:var(--ink);--jp-ui-font-color2:var(--soft);--jp-content-font-color1:var(--ink);--jp-widgets-color:var(--ink);--jp-widgets-label-color:var(--ink);--jp-widgets-readout-color:var(--ink);"
             "--jp-widgets-input-color:var(--ink);--jp-widgets-input-background-color:var(--card);--jp-widgets-input-border-color:var(--line);--jp-widgets-input-focus-border-color:var(--accent);"
             "--jp-layout-color1:var(--card);--jp-layout-color2:var(--line);--jp-layout-color3:var(--line);--jp-layout-color4:var(--soft);--jp-border-color1:var(--line);--jp-brand-color1:var(--accent);--md-light-blue-500:var(--accent);"
@@ -40,7 +40,7 @@ body[data-jp-theme-light="false"] .llgbm,body.vscode-dark .llgbm,html[theme=dark
 .llgbm .llgbm-head{margin:0}.llgbm-legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px}.llgbm-legend i{display:inline-block;width:10px;height:10px;border-radius:50%;background:var(--mark);margin-right:5px}.llgbm-legend em{font-style:normal;color:var(--mark);margin-right:5px;font-weight:700}.llgbm-row{display:flex;flex-flow:row wrap;gap:8px 10px;align-items:center}.llgbm-stack{display:flex;flex-flow:column;gap:14px}
 .llgbm-split{display:grid!important;grid-template-columns:minmax(0,5fr) minmax(0,7fr);gap:14px;align-items:start;margin-bottom:14px}
 @container (max-width:860px){.llgbm-split{grid-template-columns:minmax(0,1fr)}}
-.llgbm input,.llgbm textarea,.llgbm select{font:inherit!important;border-radius:7px!important;color:var(--ink)!important;background-color:var(--card)!important}.llgbm input[type=checkbox]{accent-color:var(--accent)}.llgbm .llgbm-statusline{width:auto;margin:0}.llgbm input::placeholder,.llgbm textarea::placeholder{color:var(--soft);opacity:1}
+.llgbm input,.llgbm textarea,.llgbm select{font:inherit!important;border-radius:7px!important;color:var(--ink)!important;background-color:var(--card)!important}.llgbm select{appearance:auto!important;background-image:none!important}.llgbm input[type=checkbox]{accent-color:var(--accent)}.llgbm .llgbm-statusline{width:auto;margin:0}.llgbm input::placeholder,.llgbm textarea::placeholder{color:var(--soft);opacity:1}
 .llgbm .jupyter-button{border-radius:7px;height:32px;line-height:30px;width:auto;padding:0 12px;background:var(--card);color:var(--ink);border:1px solid var(--line);box-shadow:none!important;font-family:inherit}
 .llgbm .jupyter-button:hover:enabled{background:var(--hover);border-color:var(--accent)}.llgbm .jupyter-button:disabled{opacity:.45;cursor:default}.llgbm .jupyter-button.mod-primary{background:var(--accent);border-color:var(--accent);color:var(--on-accent);font-weight:600}.llgbm .jupyter-button.mod-primary:hover:enabled{filter:brightness(1.08);background:var(--accent)}
 .llgbm :focus-visible{outline:2px solid var(--accent)!important;outline-offset:1px}
