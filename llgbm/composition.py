@@ -6,7 +6,7 @@
 __all__ = ['MEASURES', 'Weights', 'FITTED', 'ANALOGY', 'OWN', 'OTHERS', 'STUDIES', 'Estimate', 'estimate', 'summarise',
            'null_row', 'Result', 'load_results', 'compare_deltas', 'fit_weights', 'Mixture', 'task_names',
            'find_mixtures', 'CompositionExperiment', 'times', 'Square', 'squares', 'analogy_ranks', 'mean_of',
-           'square_weights', 'bend', 'random_twin', 'losses', 'correlation', 'run_study']
+           'square_weights', 'paired_gains', 'bend', 'random_twin', 'losses', 'correlation', 'run_study']
 
 # %% ../nbs/15_composition.ipynb #a17f133a
 import math
@@ -288,7 +288,7 @@ def composed_deltas(
     self._need_base()
     return self._run((self.compose(w) for w in sums), self.probes if probes is None else probes, len(sums))
 
-# %% ../nbs/15_composition.ipynb #5dc5f992
+# %% ../nbs/15_composition.ipynb #17d6180f
 @patch
 def _rank(self: CompositionExperiment, weights): return sum(max(self.adapter(n).ranks.values()) for n in weights)
 
@@ -311,9 +311,9 @@ def answer(
     self._need_base()
     known = self.__dict__.setdefault("_answers", {})
     key = lambda w, t: (frozenset(w.items()), t.name)
-    todo = list({key(w, t): (w, t) for w, t in cases if key(w, t) not in known}.values())
-    with tqdm(total=len(todo), desc="answers", unit="sum", disable=not self.progress or not todo) as bar:
-        for part in self._portions(todo):
+    fresh = list({key(w, t): (w, t) for w, t in cases if key(w, t) not in known}.values())
+    with tqdm(total=len(fresh), desc="answers", unit="sum", disable=not self.progress or not fresh) as bar:
+        for part in self._portions(fresh):
             bank = LoraBank.from_adapters([self.compose(w, str(i)) for i, (w, _) in enumerate(part)]) if part[0][0] else None
             rows = max(32, 4096 // max(1, self._rank(part[-1][0])))       # each row of a batch holds a copy of its adapter
             got = exact_match(self.base, bank, [t for _, t in part], self.questions, seed=self.seed, batch_size=min(256, rows)).exact_match
@@ -524,13 +524,13 @@ def layers(
     summary, nulls = (pd.concat(ts, ignore_index=True) for ts in zip(*found))
     return Result("layers", dict(summary=summary, nulls=nulls), self._facts(settings=list(settings)))
 
-# %% ../nbs/15_composition.ipynb #2414c426
+# %% ../nbs/15_composition.ipynb #6115e133
 class Square(NamedTuple):
-    "An analogy: first − second + third should be the fourth, whose cell it is."
-    plus: int      # place of the adapter that has the wanted second label
-    minus: int     # place of the one that has neither
-    base: int      # place of the one that has the wanted first label
-    cell: tuple    # the wanted labels
+    "An analogy: a − b + c should be what has the labels of its cell."
+    a: int      # place of the adapter that has the wanted second label
+    b: int      # place of the one that has neither, but a's first and c's second
+    c: int      # place of the one that has the wanted first label
+    cell: tuple # the wanted labels
 
 def _cells(labels):
     "Places of adapters by their first two labels."
@@ -548,14 +548,14 @@ def squares(
     return [Square(cells[d, y][0], cells[d, b][0], cells[x, b][0], (x, y)) for x, y in (sorted(cells) if wanted is None else wanted)
             for d in sorted(rows - {x}) for b in sorted(cols - {y}) if all(c in cells for c in ((d, y), (d, b), (x, b)))]
 
-ANALOGY = "plus − minus + base"
-_RECIPES = {ANALOGY: (1, -1, 1), "plus + base": (1, 0, 1), "plus alone": (1, 0, 0), "base alone": (0, 0, 1)}    # factors of plus, minus, base
+ANALOGY = "a − b + c"
+_RECIPES = {ANALOGY: (1, -1, 1), "a + c": (1, 0, 1), "a alone": (1, 0, 0), "c alone": (0, 0, 1)}    # factors of a, b, c
 
 def analogy_ranks(
     matrix: np.ndarray,              # (N, d) deltas
     asked: Sequence[Square],         # Q analogies
     right: Mapping[tuple, Sequence[int]], # cell → places of right answers
-    factors: Sequence[float] = (1, -1, 1), # of plus, minus and base
+    factors: Sequence[float] = (1, -1, 1), # of a, b and c
 ) -> np.ndarray:                     # (Q,) rank of the best right answer, 1 is first
     "Rank the right answer of every analogy by cosine among all adapters, leaving out those given."
     given = np.array([s[:3] for s in asked])                                             # (Q, 3)
@@ -587,9 +587,9 @@ def _analogy_nulls(ranks, shuffled, ks):
     "hits@k of the analogy beside those of shuffled labels."
     return pd.DataFrame([dict(measure=f"hits@{k}", **null_row((ranks <= k).mean(), [(s <= k).mean() for s in shuffled])) for k in ks])
 
-# %% ../nbs/15_composition.ipynb #cabfdb2e
+# %% ../nbs/15_composition.ipynb #2ffb1bb3
 def mean_of(
-    recipe: str,       # such as 'plus alone'
+    recipe: str,       # such as 'a alone'
     scale: float = 1,  # factor on the mean
 ) -> str:
     "Name the mean of a recipe over all squares."
@@ -597,7 +597,7 @@ def mean_of(
 
 def square_weights(
     asked: Sequence[Square],              # analogies
-    factors: Sequence[float] = (1, -1, 1),# of plus, minus and base
+    factors: Sequence[float] = (1, -1, 1),# of a, b and c
 ) -> dict[int, float]:                    # place of an adapter → its factor; zeros are left out
     "Return the mean of analogies as one weighted sum of adapters."
     total = {}
@@ -630,6 +630,17 @@ def _analogy_answers(self: CompositionExperiment, each, scales):
     got = self.answer([(w, t) for _, t, _, w in rows])
     return pd.DataFrame([(n, t.name, seen, v) for (n, t, seen, _), v in zip(rows, got)], columns=["adapter", "task", "pool", "exact_match"])
 
+def paired_gains(
+    answers: pd.DataFrame, # rows of adapter, task, pool, exact_match
+    best: str,             # the adapter whose gain over every other is wanted
+    seed: int = 0,         # of the bootstrap
+) -> pd.DataFrame:         # pool, over (the other adapter), mean, low, high, n
+    "Compare one adapter with all others task by task; tasks differ more than adapters do."
+    t = answers.groupby(["pool", "task", "adapter"], sort=False).exact_match.mean().unstack()
+    t = t.rsub(t[best], axis=0).drop(columns=best).reset_index(level="pool")
+    return pd.DataFrame([(pool, other, *estimate(part[other], seed=seed)) for pool, part in t.groupby("pool", sort=False) for other in part.columns.drop("pool") if part[other].notna().any()],
+        columns=["pool", "over", "mean", "low", "high", "n"])
+
 @patch
 def _mean_ranks(self: CompositionExperiment, grid, ks):
     "Rank of the right answer of each recipe's mean over all squares of a cell, with nothing left out."
@@ -650,13 +661,13 @@ def analogies(
     scales: Sequence[float] = (1,), # factors on the mean of all squares; averages are shorter than what they average
     draws: int = 200,           # shuffles of labels
     ks: Sequence[int] = (1, 5), # of hits@k
-) -> Result:                    # tables summary, ranks, means (over all squares of a cell), nulls, null_curve, and answers with their accuracy
+) -> Result:                    # tables summary, ranks, means (over all squares of a cell), nulls, null_curve, and answers with their accuracy and gains
     "Test whether a − b + c finds the right adapter, and does its task. Raises `ValueError` for labels that form no square."
     grid = self._grid()
     asked, cells = squares(grid), _cells(grid)
     if not asked: raise ValueError("labels form no square of four adapters: there is no analogy to test")
     of = lambda i: self.names[i]
-    given = pd.DataFrame([(of(s.plus), of(s.minus), of(s.base), "/".join(s.cell)) for s in asked], columns=["plus", "minus", "base", "answer"])
+    given = pd.DataFrame([(of(s.a), of(s.b), of(s.c), "/".join(s.cell)) for s in asked], columns=["a", "b", "c", "answer"])
     ranks = {name: analogy_ranks(self.matrix, asked, cells, fs) for name, fs in _RECIPES.items()}
     t = pd.concat([given.assign(recipe=n, rank=k, **{f"hits@{x}": (k <= x).astype(float) for x in ks}) for n, k in ranks.items()], ignore_index=True)
     shuffled = _shuffled_ranks(self.matrix, grid, draws, np.random.default_rng(self.seed))
@@ -667,6 +678,7 @@ def analogies(
     if answers:
         tables["answers"] = self._analogy_answers(answers, scales)
         tables["accuracy"] = summarise(tables["answers"], ["pool", "adapter"], ["exact_match"], "task", self.seed)
+        tables["gains"] = paired_gains(tables["answers"], mean_of(ANALOGY), self.seed)
     return Result("analogies", tables, self._facts(analogies=len(asked), candidates=len(self.names) - 3, draws=draws, squares_asked=answers, scales=list(scales)))
 
 # %% ../nbs/15_composition.ipynb #c2ef2c03
