@@ -93,7 +93,7 @@ def composed_answers_figure(
     n = pick(t, "exact_match", adapter="mixture teacher")
     return _rows_of(lay_out(fig, "Do composed adapters do both tasks?", f"exact match over {n.n} mixtures, {result.facts['questions']} questions of each task; bars are 95% bootstrap intervals over mixtures", 220 + 34 * len(order), legend=dict(orientation="h", y=-.14, yanchor="top", x=0)), order)
 
-# %% ../nbs/15_composition_figures.ipynb #b3ddd673
+# %% ../nbs/15_composition_figures.ipynb #1e4c8998
 def switching_figure(
     result: Result, # of `switching`
 ) -> go.Figure:
@@ -107,7 +107,8 @@ def switching_figure(
     fig.add_scatter(x=xs[:2], y=[1, 0], mode="markers", name="a perfect switch", marker=dict(symbol="line-ew-open", size=70, color=PALETTE[2], line_width=3), hoverinfo="skip")
     gap = result["nulls"].set_index("adapter")
     says = "; ".join(f"{n}: own less other {gap.loc[n, 'measured']:+.2f} (by lot, 95%: {gap.loc[n, 'null_p95']:.2f})" for n in ("mixture teacher", times(1)))
-    fig.update_yaxes(title="weight of a part's delta", zeroline=True, zerolinecolor=GREY)
+    low, high = min(0, s.low.min()), max(1, s.high.max())
+    fig.update_yaxes(title="weight of a part's delta", zeroline=True, zerolinecolor=GREY, range=[low - .06, high + .06])
     return lay_out(fig, "A sum, or a switch?", says, 440, bargap=.3, legend=dict(orientation="h", y=-.12, yanchor="top", x=0))
 
 # %% ../nbs/15_composition_figures.ipynb #3810fb3c
@@ -127,8 +128,8 @@ def layers_figure(
     fig.update_annotations(font_size=13)
     return lay_out(fig, "Do deltas add up better further inside?", f"additivity of {result.facts['mixtures']} mixtures for deltas read after each layer; bars are 95% bootstrap intervals over mixtures", 430, legend=dict(orientation="h", y=-.16, yanchor="top", x=0)).update_layout(margin_t=104)
 
-# %% ../nbs/15_composition_figures.ipynb #f4ee8ec0
-_SHADES = {ANALOGY: PALETTE[0], "plus + base": PALETTE[2], "plus alone": PALETTE[1], "base alone": PALETTE[3]}
+# %% ../nbs/15_composition_figures.ipynb #2956c5f7
+_SHADES = {ANALOGY: PALETTE[0], "a + c": PALETTE[2], "a alone": PALETTE[1], "c alone": PALETTE[3]}
 
 def _hits(ranks, n): return np.searchsorted(np.sort(ranks), np.arange(1, n + 1), "right") / len(ranks)
 
@@ -145,7 +146,7 @@ def analogy_figure(
     k, *_ = (int(m.removeprefix("hits@")) for m in result["nulls"].measure)
     said = lambda r: _percent(pick(result["summary"], f"hits@{k}", recipe=r))
     fig.update_xaxes(title=f"k (log), of {n} adapters", type="log", tickvals=[v for v in (1, 2, 5, 10, 20, 50, 100, 200, 500) if v <= n]).update_yaxes(title="right answer among the first k", tickformat=".0%", range=[-.02, 1.02])
-    return lay_out(fig, f"{result.facts['analogies']} analogies: does plus − minus + base find the right adapter?", f"hits@{k}: {said(ANALOGY)}; without the subtraction {said('plus + base')}; nearest to plus alone {said('plus alone')}", 480)
+    return lay_out(fig, f"{result.facts['analogies']} analogies: does a − b + c find the right adapter?", f"hits@{k}: {said(ANALOGY)}; without the subtraction {said('a + c')}; nearest to a alone {said('a alone')}", 480)
 
 # %% ../nbs/15_composition_figures.ipynb #5f6f16d8
 def analogy_answers_figure(
@@ -301,7 +302,9 @@ def composition_figures(
     if lost := [k for k in results if k not in STUDIES]: raise ValueError(f"no figures for {lost}; there are {list(STUDIES)}")
     return {k: {name: f(results[k]) for name, (f, needs) in _FIGURES[k].items() if needs in results[k].tables} for k in STUDIES if k in results}
 
-# %% ../nbs/15_composition_figures.ipynb #bd72dc11
+# %% ../nbs/15_composition_figures.ipynb #614c37dd
+def _gain(e): return f"{e.mean:+.0%} [{e.low:+.0%}, {e.high:+.0%}]"
+
 def _additivity_says(r):
     s, nulls, rank = r["summary"], r["nulls"], r["ranks"]
     p = lambda m, what="sum of parts", target="mixture": pick(s, m, prediction=what, target=target)
@@ -324,10 +327,12 @@ def _layers_says(r):
 def _analogy_says(r):
     s, out = r["summary"], [f"{r.facts['analogies']} analogies among {r.facts['adapters']} adapters; the three that are given are left out."]
     for n in r["nulls"].itertuples():
-        out.append(f"{n.measure}: plus − minus + base {_percent(pick(s, n.measure, recipe=ANALOGY))}; shuffled labels {n.null_mean:.0%} (95%: {n.null_p95:.0%}, p = {n.p:.2g}); without the subtraction {_percent(pick(s, n.measure, recipe='plus + base'))}; nearest to plus alone {_percent(pick(s, n.measure, recipe='plus alone'))}.")
+        out.append(f"{n.measure}: a − b + c {_percent(pick(s, n.measure, recipe=ANALOGY))}; shuffled labels {n.null_mean:.0%} (95%: {n.null_p95:.0%}, p = {n.p:.2g}); without the subtraction {_percent(pick(s, n.measure, recipe='a + c'))}; nearest to a alone {_percent(pick(s, n.measure, recipe='a alone'))}.")
     for pool, words in (("seen", "On tasks that some adapter was trained on (it is not in the sum)"), ("unseen", "On tasks that no adapter was trained on")):
         if "accuracy" not in r.tables or not len(t := r["accuracy"][r["accuracy"].pool == pool]): continue
         out.append(f"{words}, right answers: " + "; ".join(f"{a} {_percent(pick(t, 'exact_match', adapter=a))}" for a in t.adapter) + ".")
+        g = r["gains"][r["gains"].pool == pool]
+        out.append("Task by task, the mean of all analogies gains " + "; ".join(f"{_gain(e)} over {o}" for o, e in zip(g.over, (Estimate(*v) for v in g[["mean", "low", "high", "n"]].to_numpy()))) + ".")
     return out
 
 # %% ../nbs/15_composition_figures.ipynb #a19db840
