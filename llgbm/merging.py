@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'FACTORWISE', 'Merged', 'merge', 'compose_adapter', 'candidate_losses', 'Search', 'search_weights']
 
-# %% ../nbs/14_merging.ipynb #344ffac9
+# %% ../nbs/14_merging.ipynb #702f9132
 import html, time, warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from math import isfinite, sqrt
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,7 @@ def _weights(adapters, weights):
     if bad := [(n, w) for n, w in zip(adapters, ws) if not isfinite(w)]: raise ValueError(f"the weight of adapter {bad[0][0]!r} is {bad[0][1]}: weights must be finite")
     return dict(zip(adapters, ws))
 
-# %% ../nbs/14_merging.ipynb #ccb8e748
+# %% ../nbs/14_merging.ipynb #f48ac7e4
 METHODS: dict[str, str] = dict(     # method → what it does
     concat="the exact weighted sum; ranks add up",
     svd="the weighted sum cut to the rank, or the share of energy, that is wanted",
@@ -102,7 +103,7 @@ def _check_settings(method, rank, energy, density):
     if method not in METHODS:
         close = get_close_matches(str(method), METHODS, 1)
         raise ValueError(f"there is no merge method {method!r}" + (f"; did you mean {close[0]!r}?" if close else f": choose one of {', '.join(METHODS)}"))
-    if rank is not None and (isinstance(rank, bool) or not isinstance(rank, int) or rank < 1): raise ValueError(f"rank must be a whole number of at least 1, got {rank!r}")
+    if rank is not None and (isinstance(rank, bool) or not isinstance(rank, Integral) or rank < 1): raise ValueError(f"rank must be a whole number of at least 1, got {rank!r}")
     if energy is not None and not 0 < energy <= 1: raise ValueError(f"energy must lie in (0, 1], got {energy}")
     if not _prunes(method) and density is not None: raise ValueError(f"density={density} is for methods that prune; {method!r} keeps every entry")
     if _prunes(method) and density is None: raise ValueError(f"{method!r} prunes: give density, the share of entries that stay, in (0, 1]")
@@ -225,7 +226,13 @@ def _report(made, exact, before, cut, method, weights):
     note = _note(made, exact, method, weights, kept, cut, distance)
     return Merged(made, method, weights, kept, {m: share(after[m], before[m]) for m in after}, distance, note)
 
-# %% ../nbs/14_merging.ipynb #826b64cb
+# %% ../nbs/14_merging.ipynb #850208ed
+def _named(weights):
+    "What a sum is called: its own text, as long as that is short."
+    used = {n: w for n, w in weights.items() if w} or weights
+    text = str(Expression.from_weights(used))
+    return text if len(text) <= 80 else f"sum of {len(used)} adapters"
+
 def _dressed(pairs, exact, adapters, name):
     "Pairs as an adapter with what all adapters' configs agree on."
     agreed = lambda k: len({repr(a.config.get(k)) for a in adapters}) == 1
@@ -241,7 +248,7 @@ def merge(
     energy: float | None = None,   # or keep the fewest directions that hold this share of the squared norm, in (0, 1]
     density: float | None = None,  # share of entries that a pruning method keeps, in (0, 1]
     seed: int = 0,                 # of what DARE drops
-    name: str | None = None,       # of the result
+    name: str | None = None,       # of the result; the sum as text by default
 ) -> Merged:
     """Make one adapter out of several.
 
@@ -255,7 +262,7 @@ def merge(
     _check_rank(rank, {m: p.shape for m, p in exact.pairs.items()})
     if method in FACTORWISE: _check_equal_ranks(method, parts)
     done = {m: _merged_pair(m, parts.get(m, []), p, method, rank, energy, density, seed) for m, p in exact.pairs.items()}
-    made = _dressed({m: p for m, (p, _) in done.items()}, exact, adapters.values(), name or str(Expression.from_weights(weights)))
+    made = _dressed({m: p for m, (p, _) in done.items()}, exact, adapters.values(), name or _named(weights))
     return _report(made, exact, {m: n for m, (_, n) in done.items()}, method.endswith("svd") or bool(rank or energy), method, weights)
 
 # %% ../nbs/14_merging.ipynb #da670b13
@@ -285,7 +292,7 @@ def compose_adapter(
     done = merge({i: there[i] for i in e.weights}, e.weights, method, rank, energy, density, seed, name or str(e))
     return replace(done, expression=e)
 
-# %% ../nbs/14_merging.ipynb #aff0a4da
+# %% ../nbs/14_merging.ipynb #c41903e7
 def _gains(adapters, weights, k):
     "Factors on the directions of all adapters side by side, by module, for k rows of each candidate, (S·k, 1, Σr)."
     ranks = {m: torch.tensor([a[m].rank if m in a else 0 for a in adapters], device=weights.device) for m in dict.fromkeys(m for a in adapters for m in a.pairs)}
@@ -305,11 +312,11 @@ def candidate_losses(
     for w in ws.split(max(1, max_batch_tokens // examples.ids.numel())):
         gains = _gains(adapters, w, k)
         batch = AnswerBatch(*(t.repeat(len(w), 1) for t in examples))        # (S·k, T), candidate by candidate
-        with attach(base.model, whole, tap=lambda m, z: z * gains[m]): losses, _, rows = answer_losses(base.model, batch)
+        with attach(base.model, whole, tap=lambda m, z: z * gains[m].to(z.dtype)): losses, _, rows = answer_losses(base.model, batch)
         out.append(adapter_losses(losses, rows, k, len(w)))
     return torch.cat(out).cpu()
 
-# %% ../nbs/14_merging.ipynb #7926129a
+# %% ../nbs/14_merging.ipynb #362cacde
 @dataclass(frozen=True, eq=False)
 class Search:
     "Weights that fit a few examples, and how they were found."
@@ -318,7 +325,7 @@ class Search:
     singles: dict[str, float]   # the same for each adapter alone
     average: float              # the same for the plain average of all
     base_loss: float            # the same without any adapter
-    history: pd.DataFrame       # one row per batch of candidates: candidates so far, best objective so far, seconds
+    history: pd.DataFrame       # one row per batch of candidates: candidates so far, best objective so far, its loss, seconds
     merged: Merged              # the adapters under these weights
 
     @property
@@ -326,7 +333,11 @@ class Search:
         "How many weightings were tried."
         return int(self.history.candidates.iloc[-1])
 
-    def __repr__(self): return f"{self.merged.adapter.name}: {self._says()}"
+    def __repr__(self): return f"{self._sum()}: {self._says()}"
+
+    def _sum(self, most=6):
+        used = dict(sorted(((n, w) for n, w in self.weights.items() if w), key=lambda t: -abs(t[1])))
+        return str(Expression.from_weights(dict(list(used.items())[:most]))) + (f" and {len(used) - most} more" if len(used) > most else "") if used else "no adapter"
 
     def _says(self):
         best = min(self.singles, key=self.singles.get)
@@ -337,19 +348,19 @@ class Search:
         rows = "".join(f"<tr><td>{html.escape(n)}</td><td>{w:.2f}</td><td>{self.singles[n]:.4f}</td></tr>" for n, w in sorted(self.weights.items(), key=lambda t: -abs(t[1])) if w)
         return f"<p>{html.escape(self._says())}</p><table><tr><th>adapter</th><th>weight</th><th>loss alone</th></tr>{rows}</table>"
 
-# %% ../nbs/14_merging.ipynb #dde9f8e6
+# %% ../nbs/14_merging.ipynb #c9ee3da2
 class _Objective:
     "Loss plus penalty of candidates, with a record of every batch."
     def __init__(self, base, adapters, batch, penalty, max_batch_tokens, bar):
         self.losses = partial(candidate_losses, base, adapters, examples=batch, max_batch_tokens=max_batch_tokens)
-        self.penalty, self.bar, self.best, self.rows, self.start = penalty, bar, (np.inf, None), [], time.perf_counter()
+        self.penalty, self.bar, self.best, self.rows, self.start = penalty, bar, (np.inf, None, np.inf), [], time.perf_counter()
 
     def __call__(self, weights):    # (S, N) → (S,)
         loss = self.losses(np.ascontiguousarray(weights)).double().numpy()
         value = loss + self.penalty * np.abs(weights).mean(1)
-        if value.min() < self.best[0]: self.best = float(value.min()), weights[value.argmin()].copy()
+        if value.min() < self.best[0]: self.best = float(value.min()), weights[i := int(value.argmin())].copy(), float(loss[i])
         done = len(weights) + (self.rows[-1]["candidates"] if self.rows else 0)
-        self.rows.append(dict(candidates=done, objective=self.best[0], seconds=time.perf_counter() - self.start))
+        self.rows.append(dict(candidates=done, objective=self.best[0], loss=self.best[2], seconds=time.perf_counter() - self.start))
         self.bar.update(len(weights))
         self.bar.set_postfix(best=f"{self.best[0]:.4f}", refresh=False)
         return value
@@ -373,11 +384,11 @@ def _evolve(f, n, size, budget, bound, rng):
     return value
 
 def _trimmed(f, weights):
-    "The fewest of the largest weights that do as well, up to a thousandth."
+    "The fewest of the largest weights, to three decimals, that do as well up to a thousandth."
     order = np.argsort(-np.abs(weights), kind="stable")
     keep = np.tril(np.ones((len(weights), len(weights))))             # row k keeps the k + 1 largest
     tries = np.zeros_like(keep)
-    tries[:, order] = keep * weights[order]
+    tries[:, order] = keep * weights[order].round(3)
     value = f(tries)
     return tries[int(np.argmax(value <= value.min() + 1e-3))]
 
@@ -408,14 +419,16 @@ def search_weights(
     loss = f.losses(found[None]).item()
     return Search(weights, loss, dict(zip(named, alone.tolist())), alone[-2].item(), alone[-1].item(), pd.DataFrame(f.rows), merge(named, weights))
 
-# %% ../nbs/14_merging.ipynb #c72dc1d7
+# %% ../nbs/14_merging.ipynb #0fc2c00d
 @patch
 def figure(self: Search) -> go.Figure: # best objective over candidates
     "Draw how the search went, beside what needs no search."
     h, best = self.history, min(self.singles, key=self.singles.get)
-    fig = go.Figure(go.Scatter(x=h.candidates, y=h.objective, line_shape="hv", line_color=PALETTE[0], name="best so far", hovertemplate="%{x} weightings: %{y:.4f}<extra></extra>"))
-    for (what, loss), dash in zip({"base": self.base_loss, "average": self.average, f"{best} alone": self.singles[best]}.items(), ("dot", "dash", "dashdot")):
-        fig.add_hline(loss, line_dash=dash, line_color=GREY, annotation_text=f"{html.escape(what)}, {loss:.3f}", annotation_position="top right")
+    ends = [h.candidates.iloc[0], h.candidates.iloc[-1]]
+    fig = go.Figure(go.Scatter(x=h.candidates, y=h.loss, mode="lines+markers", line=dict(shape="hv", color=PALETTE[0]), name=f"best so far: {self.loss:.3f}", hovertemplate="%{x} weightings: %{y:.4f}<extra></extra>"))
+    for (what, loss), color in zip({f"{best} alone": self.singles[best], "plain average": self.average, "bare base": self.base_loss}.items(), (PALETTE[1], PALETTE[2], GREY)):
+        fig.add_scatter(x=ends, y=[loss, loss], mode="lines", line=dict(dash="dash", color=color), name=f"{html.escape(what)}: {loss:.3f}", hoverinfo="name")
     fig.update_xaxes(title="weightings tried")
-    fig.update_yaxes(title="loss on the examples plus penalty", rangemode="tozero")
-    return lay_out(fig, "Weights from a few examples", f"loss {self.loss:.3f} with {sum(w != 0 for w in self.weights.values())} of {len(self.weights)} adapters in use", 420)
+    fig.update_yaxes(title="loss of an answer's token", rangemode="tozero")
+    used = sum(w != 0 for w in self.weights.values())
+    return lay_out(fig, "Weights from a few examples", f"a sum of {used} of {len(self.weights)} adapters, found in {h.seconds.iloc[-1]:.0f} s", 420)
