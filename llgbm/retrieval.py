@@ -8,9 +8,10 @@ __all__ = ['log', 'Facts', 'BLOCK', 'SHORTEST', 'LONGEST', 'SPARE', 'METRICS', '
            'retrieve_and_merge', 'merge_nearest', 'FewShot', 'task_deltas', 'first_right', 'chance', 'group_interval',
            'Ranks', 'rank_right', 'recall_table', 'recall_figure']
 
-# %% ../nbs/14_retrieval.ipynb #33c5be36
+# %% ../nbs/14_retrieval.ipynb #30850f33
 import difflib, json, logging, time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,7 +141,7 @@ class AdapterIndex:
         "Ids, in the order in which they came."
         return list(self._place)
 
-# %% ../nbs/14_retrieval.ipynb #d8781dba
+# %% ../nbs/14_retrieval.ipynb #c1873fd3
 def _some(names): return ", ".join(map(repr, names[:5])) + f" and {len(names) - 5} more" * (len(names) > 5)
 
 def _lengths(rows):
@@ -163,7 +164,7 @@ def _check_names(names, taken):
     names = list(names)
     if bad := [n for n in names if not isinstance(n, str) or not n]: raise ValueError(f"names of adapters are texts, got {bad[0]!r}")
     if taken := [n for n in names if n in taken]: raise ValueError(f"{_some(taken)}: already in the index; remove them first, or give the new ones other names")
-    if len(set(names)) < len(names): raise ValueError(f"several adapters are called {_some(sorted({n for n in names if names.count(n) > 1}))}")
+    if len(set(names)) < len(names): raise ValueError(f"several adapters are called {_some([n for n, k in Counter(names).items() if k > 1])}")
     return names
 
 # %% ../nbs/14_retrieval.ipynb #b938dcf7
@@ -362,7 +363,7 @@ def _candidates(self: AdapterIndex, queries, k, metric, keep):
             where.append(rows[at]), values.append(ks[at])
     return [np.concatenate(w)[_largest(np.concatenate(v), 2 * k + SPARE)] if w else np.zeros(0, np.int64) for w, v in found]
 
-# %% ../nbs/14_retrieval.ipynb #5f172365
+# %% ../nbs/14_retrieval.ipynb #51bff83d
 METRICS = ("cosine", "l2")
 
 @patch
@@ -409,7 +410,7 @@ def search(
     if isinstance(query, str): query, exclude = self[query], [query, *([exclude] if isinstance(exclude, str) else exclude)]
     q, keep, hits = self._queries(query, settings, metric), self._mask(where, exclude), []
     for part in np.split(np.atleast_2d(q), range(256, len(np.atleast_2d(q)), 256)):
-        found = self._approximate(part, k, metric, keep, effort) if approximate else self._candidates(part, k, metric, keep)
+        found = self._approximate(part, k, metric, keep, effort, bool(where)) if approximate else self._candidates(part, k, metric, keep)
         hits += [self._ranked(*pair, k, metric) for pair in zip(part, found)]
     return hits if q.ndim == 2 else hits[0]
 
@@ -527,7 +528,7 @@ def load(
     made._faiss = {metric: _Approximate.load(path / f"{metric}.faiss") for metric in about["approximate"]}
     return made
 
-# %% ../nbs/14_retrieval.ipynb #b7cd2778
+# %% ../nbs/14_retrieval.ipynb #fadc6fac
 def _import_faiss():
     "Import faiss. Raises `ImportError` saying how to get it."
     try: import faiss
@@ -540,7 +541,7 @@ class _Approximate:
     ivf: Any          # IndexIVFScalarQuantizer over unit rows (cosine) or rows (l2)
     rows: np.ndarray  # (entries,) row of each, −1 where it is gone
 
-    def __post_init__(self): self.whole, self.upto = bool((self.rows >= 0).all()), int(self.rows.max(initial=-1)) + 1     # all rows below are in
+    def __post_init__(self): self.upto = int(self.rows.max(initial=-1)) + 1     # all rows below are in
 
     def save(self, path, rows):
         "Write it for an index that keeps these rows only."
@@ -586,7 +587,7 @@ def _fill(self: AdapterIndex, metric):
     for rows in np.split(missing, range(1 << 14, len(missing), 1 << 14)): a.ivf.add(self._vectors(rows, metric))
     self._faiss[metric] = replace(a, rows=np.concatenate([a.rows, missing]))
 
-# %% ../nbs/14_retrieval.ipynb #3edd1748
+# %% ../nbs/14_retrieval.ipynb #a936ceb8
 @patch
 def _current(self: AdapterIndex, metric):
     "The lists, up to date; built again when most of their entries are gone."
@@ -596,16 +597,24 @@ def _current(self: AdapterIndex, metric):
     return self._faiss[metric]
 
 @patch
-def _approximate(self: AdapterIndex, queries, k, metric, keep, effort):
+def _probe(self: AdapterIndex, a, queries, k, keep, effort, select):
+    "For each query the rows that faiss finds and that count; `select` passes the others over instead of dropping them afterwards."
+    faiss = _import_faiss()
+    options = dict(nprobe=min(a.ivf.nlist, effort or max(1, a.ivf.nlist // 16)))
+    if select: options["sel"] = faiss.IDSelectorBitmap(np.packbits((a.rows >= 0) & (True if keep is None else keep[a.rows]), bitorder="little"))
+    _, found = a.ivf.search(queries, min(2 * k + SPARE, len(a.rows)), params=faiss.SearchParametersIVF(**options))
+    rows = [a.rows[entry[entry >= 0]] for entry in found]
+    return rows if select else [r[r >= 0] if keep is None else r[(r >= 0) & keep[r]] for r in rows]
+
+@patch
+def _approximate(self: AdapterIndex, queries, k, metric, keep, effort, filtered):
     "For each query rows that are probably among the k nearest; all that are when there are few."
     if (len(self) if keep is None else np.count_nonzero(keep)) < self.approximate_from: return self._candidates(queries, k, metric, keep)
-    faiss, a = _import_faiss(), self._current(metric)
-    options = dict(nprobe=min(a.ivf.nlist, effort or max(1, a.ivf.nlist // 16)))
-    if keep is not None or not a.whole: options["sel"] = faiss.IDSelectorBitmap(np.packbits((a.rows >= 0) & (True if keep is None else keep[a.rows]), bitorder="little"))
-    _, found = a.ivf.search(queries, min(2 * k + SPARE, len(a.rows)), params=faiss.SearchParametersIVF(**options))
-    return [a.rows[entry[entry >= 0]] for entry in found]
+    a = self._current(metric)
+    found = None if filtered else self._probe(a, queries, k, keep, effort, select=False)      # a few that were removed cost nothing
+    return found if found and min(map(len, found)) >= k else self._probe(a, queries, k, keep, effort, select=True)
 
-# %% ../nbs/14_retrieval.ipynb #2f7e2a42
+# %% ../nbs/14_retrieval.ipynb #57bc89cb
 def recall(
     index: AdapterIndex,
     k: int = 10,                        # neighbours
@@ -616,7 +625,8 @@ def recall(
     seed: int = 0,                      # of the draw
 ) -> pd.DataFrame:                      # a row for each effort: share of the exact k nearest that were found, ms of one query both ways
     "Compare approximate with exact search."
-    own = list(np.random.default_rng(seed).permutation(index.names)[:n]) if queries is None else [None] * len(queries)
+    names = index.names
+    own = [names[i] for i in np.random.default_rng(seed).permutation(len(names))[:n]] if queries is None else [None] * len(queries)
     queries = np.stack([index[q] for q in own]) if queries is None else np.asarray(queries)
     def run(**kw):
         start = time.perf_counter()
