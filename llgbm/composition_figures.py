@@ -93,7 +93,7 @@ def composed_answers_figure(
     n = pick(t, "exact_match", adapter="mixture teacher")
     return _rows_of(lay_out(fig, "Do composed adapters do both tasks?", f"exact match over {n.n} mixtures, {result.facts['questions']} questions of each task; bars are 95% bootstrap intervals over mixtures", 220 + 34 * len(order), legend=dict(orientation="h", y=-.14, yanchor="top", x=0)), order)
 
-# %% ../nbs/15_composition_figures.ipynb #1e4c8998
+# %% ../nbs/15_composition_figures.ipynb #9c05a270
 def switching_figure(
     result: Result, # of `switching`
 ) -> go.Figure:
@@ -102,7 +102,7 @@ def switching_figure(
     places = {"own": f"the part's own {by}", "other": f"the other part's {by}", "elsewhere": f"a third {by}"}
     for name, color in (("mixture teacher", PALETTE[0]), (times(1), PALETTE[1])):
         t = _measures(s[s.adapter == name], "weight", "where", list(places))
-        fig.add_bar(x=[_esc(places[w]) for w in t["where"]], y=t["mean"], error_y=_errors(t), name=_esc(name), marker_color=color, width=.3, hovertemplate="%{x}: weight %{y:.2f}<extra>" + _esc(name) + "</extra>")
+        fig.add_bar(x=[_esc(places[w]) for w in t["where"]], y=t["mean"], error_y={**_errors(t), "color": GREY}, name=_esc(name), marker_color=color, width=.3, hovertemplate="%{x}: weight %{y:.2f}<extra>" + _esc(name) + "</extra>")
     xs = [_esc(p) for p in places.values()]
     fig.add_scatter(x=xs[:2], y=[1, 0], mode="markers", name="a perfect switch", marker=dict(symbol="line-ew-open", size=70, color=PALETTE[2], line_width=3), hoverinfo="skip")
     gap = result["nulls"].set_index("adapter")
