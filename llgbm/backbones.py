@@ -504,7 +504,7 @@ def read_pool(
     meaning = found.deltas(score, per).take(names).matrix
     return PoolReading(pool.name, names, [pool.tasks[n] for n in names], np.stack([acts.deltas[n] for n in names]), meaning, found)
 
-# %% ../nbs/16_backbones.ipynb #1b9993df
+# %% ../nbs/16_backbones.ipynb #d627888e
 SAID, ANSWERED, OTHERS, CENTRED = "meaning: what bases say", "meaning: what adapters answer", "meaning: what other tasks' adapters answer", "meaning, less the pool's mean"
 LINEAR, TURNED, MAPPED, SHUFFLED = "linear map of activations", "Procrustes map of activations", "linear map of meaning", "map of shuffled pairs"
 
@@ -533,7 +533,9 @@ def across(
     s, a = _columns(said, c), _columns(answered, c)
     mapped = lambda kind, p, q: cosines(map_across(unit_rows(p), x.tasks, unit_rows(q), y.tasks, kind, folds), unit_rows(q))
     return {SAID: cosines(x.meaning[:, s], y.meaning[:, s]), ANSWERED: cosines(x.meaning[:, a], y.meaning[:, a]), OTHERS: _others(x, y, c, a),
-            CENTRED: cosines(*(r.meaning[:, a] - r.meaning[:, a].mean(0) for r in (x, y))), LINEAR: mapped("ridge", x.activations, y.activations), TURNED: mapped("procrustes", x.activations, y.activations), MAPPED: mapped("ridge", x.meaning, y.meaning)}
+            CENTRED: cosines(*(r.meaning[:, a] - r.meaning[:, a].mean(0) for r in (x, y))),
+            LINEAR: mapped("ridge", x.activations, y.activations), TURNED: mapped("procrustes", x.activations, y.activations),
+            MAPPED: mapped("ridge", x.meaning, y.meaning)}
 
 # %% ../nbs/16_backbones.ipynb #46e7a219
 def same_fold(
@@ -583,7 +585,7 @@ def map_curve(
             rows.append(dict(tasks=size, seed=seed, **{"@1": (place <= 1).mean(), "MRR": (1 / place).mean()}))
     return pd.DataFrame(rows)
 
-# %% ../nbs/16_backbones.ipynb #3c491ac4
+# %% ../nbs/16_backbones.ipynb #33d36756
 @dataclass(frozen=True, eq=False)
 class CrossBaseStudy:
     "What a study across two bases found."
@@ -596,7 +598,8 @@ class CrossBaseStudy:
 
     def __repr__(self) -> str: return f"CrossBaseStudy({' and '.join(f'{n}: {len(t)} adapters' for n, t in self.tasks.items())}, {self.settings['texts']} texts)"
     def _repr_html_(self) -> str:
-        shown = self.table.assign(**{k: [f"{v:.3f}" + (f" [{lo:.3f}, {hi:.3f}]" if lo == lo else "") for v, lo, hi in zip(self.table[k], self.table[f"{k} low"], self.table[f"{k} high"])] for k in self.measures})
+        spell = lambda v, low, high: f"{v:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low == low else "")
+        shown = self.table.assign(**{k: [spell(*r) for r in self.table[[k, f"{k} low", f"{k} high"]].itertuples(index=False)] for k in self.measures})
         return shown[["from", "to", "candidates", "method", "queries", *self.measures]].to_html(index=False)
     @property
     def measures(self) -> list[str]:
@@ -673,7 +676,7 @@ def load(
     return cls(table.astype({c: float for c in number}), pd.DataFrame(d["curve"]), d["tasks"], {k: np.array(m) for k, m in d["meaning"].items()},
                {k: np.array(m) for k, m in d["similarity"].items()}, d["settings"])
 
-# %% ../nbs/16_backbones.ipynb #291f291f
+# %% ../nbs/16_backbones.ipynb #80877e6e
 def _blend(c, alpha): return f"rgba({int(c[1:3], 16)},{int(c[3:5], 16)},{int(c[5:], 16)},{alpha})"
 
 def _dots(fig, rows, measure, order, name, color, shift, col):
@@ -697,12 +700,13 @@ def retrieval_figure(
     for i, (x, y) in enumerate(((a, b), (b, a))):
         for col, among in enumerate((ALL, UNSEEN), 1):
             _dots(fig, cross[(cross["from"] == x) & (cross["to"] == y) & (cross.candidates == among)], measure, order, f"{x} → {y}", PALETTE[i], .12 - .24 * i, col)
-    what = "Mean reciprocal rank of the right task" if measure == "MRR" else f"Is the right task among the first {measure[1:]}?" if measure != "@1" else "Is the nearest adapter of the other base the right one?"
-    fig = lay_out(fig, what, f"{len(self.tasks[a])} and {len(self.tasks[b])} adapters; bars hold 95 % of bootstraps over tasks, or of shuffled maps", 230 + 44 * len(order), legend=dict(orientation="h", y=-.14, x=0, traceorder="normal"))
+    what = {"MRR": "Mean reciprocal rank of the right task", "@1": "Is the nearest adapter of the other base the right one?"}.get(measure, f"Is the right task among the first {measure[1:]}?")
+    said = f"{len(self.tasks[a])} and {len(self.tasks[b])} adapters; bars hold 95 % of bootstraps over tasks, or of shuffled maps"
+    fig = lay_out(fig, what, said, 230 + 44 * len(order), legend=dict(orientation="h", y=-.14, x=0, traceorder="normal"))
     fig.update_xaxes(range=[-.02, 1.02], tickformat=".0%" if measure != "MRR" else ".1f", zeroline=False)
     return fig.update_layout(margin=dict(t=110)).update_yaxes(tickvals=list(range(len(order))), ticktext=order, range=[-.6, len(order) - .4], zeroline=False)
 
-# %% ../nbs/16_backbones.ipynb #2082938e
+# %% ../nbs/16_backbones.ipynb #0523852a
 def _by_manner(task):
     "Tasks in order of their last part first: what they do, then where."
     return task.split("/")[::-1]
@@ -717,11 +721,13 @@ def agreement_figure(
     (a, at), (b, bt) = self.tasks.items()
     rows, cols = sorted(set(at), key=_by_manner), sorted(set(bt), key=_by_manner)
     z = task_means(task_means(self.similarity[method], at, rows).T, bt, cols).T                    # (rows, cols)
+    hits = np.mean([cols[j] == r for r, j in zip(rows, z.argmax(1))])
+    rows, cols = ([html.escape(t) for t in ts] for ts in (rows, cols))
     heat = go.Heatmap(z=z.round(4), x=cols, y=rows, colorscale="Viridis", colorbar=dict(title="cosine", thickness=14, len=.6),
                       hovertemplate=f"{html.escape(a)}: %{{y}}<br>{html.escape(b)}: %{{x}}<br>cosine %{{z:.3f}}<extra></extra>")
     nearest = go.Scatter(x=[cols[j] for j in z.argmax(1)], y=rows, mode="markers", marker=dict(color="white", size=7, line=dict(width=1, color="black")), hoverinfo="skip", showlegend=False)
-    hits = np.mean([cols[j] == r for r, j in zip(rows, z.argmax(1))])
-    fig = lay_out(go.Figure([heat, nearest]), "Do tasks look alike on both bases?", f"{method}; rows {a}, columns {b}, ordered by the last part of the task; a dot is a row's nearest, {hits:.0%} are the same task", int(200 + max(15 * len(rows), 260)))
+    said = f"{method}; rows {a}, columns {b}, ordered by the last part of the task; a dot is a row's nearest, {hits:.0%} are the same task"
+    fig = lay_out(go.Figure([heat, nearest]), "Do tasks look alike on both bases?", said, int(200 + max(15 * len(rows), 260)))
     ticks = dict(type="category", tickmode="linear", tickfont_size=12 if len(rows) <= 20 else 10, showgrid=False, constrain="domain")
     return fig.update_xaxes(**ticks, tickangle=-90).update_yaxes(**ticks, autorange="reversed", scaleanchor="x")
 
@@ -738,7 +744,7 @@ def joint_map(
     labels = dict(behaviour=[t.split("/")[-1] for t in tasks], base=[base for base, ts in self.tasks.items() for _ in ts])
     return map_figure(e, labels, "behaviour", "base", method, seed)
 
-# %% ../nbs/16_backbones.ipynb #f1dbc08b
+# %% ../nbs/16_backbones.ipynb #ded0bf2d
 @patch
 def curve_figure(
     self: CrossBaseStudy,
@@ -757,7 +763,8 @@ def curve_figure(
         fig.add_scatter(x=[mean.index[0], mean.index[-1]], y=[known] * 2, mode="lines", name=f"{html.escape(method)}, {name}", line=dict(color=c, dash="dot", width=2))
     luck = self.table[(self.table.candidates == UNSEEN) & (self.table.method == "chance")][measure].mean()
     fig.add_hline(luck, line=dict(color="black", dash="dash", width=1), annotation_text="chance", annotation_position="bottom right")
-    fig = lay_out(fig, "What a linear map learns from few shared tasks", f"{measure} on tasks that the map never saw; shaded from the worst to the best draw of tasks; dotted: meaning, which needs no shared task", 460, legend=dict(orientation="h", y=-.2, x=0, traceorder="normal"))
+    said = f"{measure} on tasks that the map never saw; shaded from the worst to the best draw of tasks; dotted: meaning, which needs no shared task"
+    fig = lay_out(fig, "What a linear map learns from few shared tasks", said, 460, legend=dict(orientation="h", y=-.2, x=0, traceorder="normal"))
     return fig.update_xaxes(title_text="shared tasks that the map was fitted on").update_yaxes(range=[-.02, 1.02], title_text=measure)
 
 @patch
