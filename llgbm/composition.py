@@ -8,7 +8,7 @@ __all__ = ['MEASURES', 'Weights', 'FITTED', 'ANALOGY', 'OWN', 'OTHERS', 'STUDIES
            'find_mixtures', 'CompositionExperiment', 'times', 'Square', 'squares', 'analogy_ranks', 'mean_of',
            'square_weights', 'paired_gains', 'bend', 'random_twin', 'losses', 'correlation', 'run_study']
 
-# %% ../nbs/15_composition.ipynb #a17f133a
+# %% ../nbs/15_composition.ipynb #1766d055
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,12 +29,12 @@ from tqdm.auto import tqdm
 from .atlas import Embedding, clean_labels, unit_rows
 from .config import DeltaConfig
 from .delta import Loaded, Source, auto_batch_tokens, batch_deltas, batches, probe_activations
-from .files import hash_json, read_json, write_json
+from .files import hash_json, near_names, read_json, write_json
 from .lora import LoraAdapter, LoraBank, LoraPair, concat
 from .models import Base
 from .pool import AdapterPool
 from .probes import ProbeTokens, create_generic_probes, tokenize_probes
-from .retrieval import group_interval, near_names
+from .retrieval import group_interval
 from .tasks import TaskLike, exact_match
 
 # %% ../nbs/15_composition.ipynb #017ac794

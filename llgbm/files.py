@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['naming_errors', 'atomic_path', 'atomic_dir', 'clear_leftovers', 'write_bytes', 'write_text', 'to_json', 'write_json',
            'read_json', 'hash_bytes', 'hash_file', 'hash_json', 'safe_filename', 'original_name', 'append_jsonl',
-           'read_jsonl']
+           'read_jsonl', 'near_names']
 
-# %% ../nbs/00_files.ipynb #7adee3a0
-import ctypes, errno, hashlib, json, os, re, secrets, shutil, time
+# %% ../nbs/00_files.ipynb #2f3cd4ff
+import ctypes, difflib, errno, hashlib, json, os, re, secrets, shutil, time
+from collections.abc import Collection
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -263,3 +264,13 @@ def read_jsonl(
         if r is None: raise ValueError(f'{path}, line {i}: not a JSON object: {lines[i-1][:60]!r}')
     last = _record(tail)
     return [r for _, r in rows] + ([last] if last is not None else [])
+
+# %% ../nbs/00_files.ipynb #2c9cd3ad
+def near_names(
+    name: str,                # what somebody wrote
+    known: Collection[str],   # what they could have meant
+) -> str:                     # a hint, or nothing
+    "Suggest known names that look like one, or end in it."
+    some = list(known)[:20_000]                                  # comparing texts is slow, and this is only a hint
+    found = [k for k in some if k.endswith("/" + str(name)) or k.startswith(str(name) + "/")][:3] or difflib.get_close_matches(str(name), some, 3, 0.6)
+    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""

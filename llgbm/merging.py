@@ -5,12 +5,11 @@
 # %% auto #0
 __all__ = ['METHODS', 'FACTORWISE', 'Merged', 'merge', 'compose_adapter', 'candidate_losses', 'Search', 'search_weights']
 
-# %% ../nbs/14_merging.ipynb #702f9132
+# %% ../nbs/14_merging.ipynb #fb714aee
 import html, time, warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from math import isfinite, sqrt
 from numbers import Integral
@@ -29,7 +28,7 @@ from tqdm.auto import tqdm
 from .atlas import GREY, PALETTE, lay_out
 from .delta import Source, name_adapters
 from .expressions import Expression, resolve
-from .files import hash_bytes
+from .files import hash_bytes, near_names
 from .functional_lora import attach
 from .lora import LoraAdapter, LoraPair, base_name, concat
 from .models import Base
@@ -65,14 +64,13 @@ def _check_mergeable(adapters):
         if bad := [m for m, p in a.pairs.items() if not (torch.isfinite(p.A).all() and torch.isfinite(p.B).all() and isfinite(p.scaling))]:
             raise ValueError(f"adapter {n!r} holds NaN or inf in {', '.join(bad[:3])}{' …' if bad[3:] else ''}")
 
-# %% ../nbs/14_merging.ipynb #ba6d0b0e
+# %% ../nbs/14_merging.ipynb #92d2387f
 def _weights(adapters, weights):
     "A finite weight for each name."
     if weights is None: return {n: 1.0 for n in adapters}
     if isinstance(weights, Mapping):
         if lost := [n for n in weights if n not in adapters]:
-            close = get_close_matches(str(lost[0]), adapters, 1)
-            raise ValueError(f"a weight is given for {lost[0]!r}, which is none of the adapters" + (f"; did you mean {close[0]!r}?" if close else f": {', '.join(adapters)}"))
+            raise ValueError(f"a weight is given for {lost[0]!r}, which is none of the adapters" + (near_names(lost[0], adapters) or f": {', '.join(adapters)}"))
         if lost := [n for n in adapters if n not in weights]: raise ValueError(f"no weight for adapter {lost[0]!r}: give one for each, 0 to leave it out")
         weights = [weights[n] for n in adapters]
     ws = [float(w) for w in weights]
@@ -80,7 +78,7 @@ def _weights(adapters, weights):
     if bad := [(n, w) for n, w in zip(adapters, ws) if not isfinite(w)]: raise ValueError(f"the weight of adapter {bad[0][0]!r} is {bad[0][1]}: weights must be finite")
     return dict(zip(adapters, ws))
 
-# %% ../nbs/14_merging.ipynb #f48ac7e4
+# %% ../nbs/14_merging.ipynb #f696e4ed
 METHODS: dict[str, str] = dict(     # method → what it does
     concat="the exact weighted sum; ranks add up",
     svd="the weighted sum cut to the rank, or the share of energy, that is wanted",
@@ -101,8 +99,7 @@ def _prunes(method): return method.removesuffix("_svd") in ("ties", "dare_linear
 def _check_settings(method, rank, energy, density):
     "Raise `ValueError` naming the setting that makes no sense."
     if method not in METHODS:
-        close = get_close_matches(str(method), METHODS, 1)
-        raise ValueError(f"there is no merge method {method!r}" + (f"; did you mean {close[0]!r}?" if close else f": choose one of {', '.join(METHODS)}"))
+        raise ValueError(f"there is no merge method {method!r}" + (near_names(method, METHODS) or f": choose one of {', '.join(METHODS)}"))
     if rank is not None and (isinstance(rank, bool) or not isinstance(rank, Integral) or rank < 1): raise ValueError(f"rank must be a whole number of at least 1, got {rank!r}")
     if energy is not None and not 0 < energy <= 1: raise ValueError(f"energy must lie in (0, 1], got {energy}")
     if not _prunes(method) and density is not None: raise ValueError(f"density={density} is for methods that prune; {method!r} keeps every entry")

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['log', 'Facts', 'BLOCK', 'SHORTEST', 'LONGEST', 'SPARE', 'METRICS', 'FILES', 'WEIGHINGS', 'check_settings',
-           'json_values', 'AdapterIndex', 'near_names', 'Hit', 'Hits', 'recall', 'similarity_weights', 'fit_weights',
+           'json_values', 'AdapterIndex', 'Hit', 'Hits', 'recall', 'similarity_weights', 'fit_weights',
            'retrieve_and_merge', 'merge_nearest', 'FewShot', 'task_deltas', 'first_right', 'chance', 'group_interval',
            'Ranks', 'rank_right', 'recall_table', 'recall_figure']
 
-# %% ../nbs/14_retrieval.ipynb #30850f33
-import difflib, json, logging, time
+# %% ../nbs/14_retrieval.ipynb #d24135e6
+import json, logging, time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from .atlas import GREY, PALETTE, Embedding, lay_out, unit_rows
 from .config import DeltaConfig
 from .delta import DeltaResult, compute_deltas
 from .delta_cache import DeltaCache
-from .files import atomic_dir, hash_file, hash_json, read_json, to_json, write_json
+from .files import atomic_dir, hash_file, hash_json, near_names, read_json, to_json, write_json
 from .lora import LoraAdapter, LoraBank
 from .merging import Merged, merge
 from .models import Base
@@ -212,16 +212,7 @@ def _enter(self: AdapterIndex, names, lengths, facts):
     self._alive += b"\1" * len(names)
     for kind in {**self._columns, **facts}: self._columns.setdefault(kind, _Column(n)).extend(facts.get(kind, [None] * len(names)))
 
-# %% ../nbs/14_retrieval.ipynb #bb07a856
-def near_names(
-    name: str,                # what somebody wrote
-    known: Collection[str],   # what they could have meant
-) -> str:                     # a hint, or nothing
-    "Suggest known names that look like one, or end in it."
-    some = list(known)[:20_000]                                  # comparing texts is slow, and this is only a hint
-    found = [k for k in some if k.endswith("/" + str(name)) or k.startswith(str(name) + "/")][:3] or difflib.get_close_matches(str(name), some, 3, 0.6)
-    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
-
+# %% ../nbs/14_retrieval.ipynb #82c6edef
 @patch
 def _row(self: AdapterIndex, name):
     "The row of an adapter. Raises `ValueError` offering the nearest names."
