@@ -6,12 +6,13 @@
 __all__ = ['Rows', 'MEASURES', 'LOWER', 'KNOWS', 'NEUTRAL', 'OWN', 'Texts', 'copy_budget', 'test_rows', 'row_states', 'TokenGap',
            'token_gap', 'state_error', 'Yardstick', 'probe_deltas', 'make_yardstick', 'closeness', 'ask',
            'evaluate_banks', 'weighted_bank', 'mean_of_teachers', 'standardised', 'condition_similarity',
-           'average_of_nearest', 'nearest_teacher', 'ridge_of_teachers', 'average_by_labels', 'simple_baselines',
-           'generate_bank', 'derangement', 'foils', 'nonsense', 'encode_texts', 'wrong_conditions', 'condition_effect',
-           'stack_seeds', 'by_task', 'by_seed', 'standard_error', 'summarise', 'results_figure', 'task_heatmap',
-           'by_training_tasks', 'training_tasks_figure', 'generation_cost', 'EvaluationReport', 'nearness']
+           'average_of_nearest', 'nearest_teacher', 'ridge_of_teachers', 'nearest_by_delta', 'average_by_labels',
+           'simple_baselines', 'generate_bank', 'derangement', 'foils', 'nonsense', 'encode_texts', 'wrong_conditions',
+           'condition_effect', 'stack_seeds', 'by_task', 'by_seed', 'standard_error', 'summarise', 'results_figure',
+           'task_heatmap', 'by_training_tasks', 'training_tasks_figure', 'generation_cost', 'EvaluationReport',
+           'nearness']
 
-# %% ../nbs/25_evaluation.ipynb #6fe08b7f
+# %% ../nbs/25_evaluation.ipynb #a6965ffc
 import html, random, sys, time, warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -41,7 +42,9 @@ from .lora import LoraBank, concat
 from .losses import head_logits
 from .models import Base
 from .probes import ProbeTokens, create_generic_probes, tokenize_probes
+from .retrieval import AdapterIndex, fit_weights
 from .tasks import TaskLike, answer_states, collate_answers, encode_answers, exact_match
+from .training import DeltaPredictor
 
 # %% ../nbs/25_evaluation.ipynb #161512c9
 def copy_budget(
@@ -329,6 +332,25 @@ def ridge_of_teachers(
     ridge = torch.linalg.solve(gram + strength * gram.diagonal().mean() * torch.eye(N).to(gram), torch.eye(N).to(gram) - 1 / N)
     return weighted_bank(bank, (1 / N + w @ t.T @ ridge).float().cpu(), names)
 
+# %% ../nbs/25_evaluation.ipynb #a3584e67
+def nearest_by_delta(
+    wanted: Tensor,         # conditions of n tasks, (n, K, dim)
+    teachers: Tensor,       # conditions of N teachers, (N, K, dim)
+    deltas: Tensor,         # of the N teachers, (N, d)
+    tasks: Sequence[str],   # of the N teachers; two different ones at least
+    bank: LoraBank,         # the N teachers
+    names: Sequence[str],   # of the n results
+    k: int = 12,            # teachers in a sum
+) -> LoraBank:
+    "Predict deltas, and add up teachers of the nearest. Raises `ValueError` for teachers of a single task, or whose deltas are zero."
+    predictor = DeltaPredictor(teachers.shape[-1], deltas.shape[-1], texts=teachers.shape[-2]).fit(teachers[:, None], deltas, tasks)
+    ids, weights = [f"{i}" for i in range(len(bank))], torch.zeros(len(wanted), len(bank))
+    index = AdapterIndex(ids, deltas)
+    for row, q in zip(weights, predictor(wanted)):
+        found = index.search(q, min(k, len(bank))).names
+        row[[int(i) for i in found]] = torch.tensor(fit_weights(np.stack([index[i] for i in found]), q.numpy()), dtype=torch.float32)
+    return weighted_bank(bank, weights, names)
+
 # %% ../nbs/25_evaluation.ipynb #4ac0b19c
 def average_by_labels(
     bank: LoraBank,                             # N teachers
@@ -344,13 +366,14 @@ def average_by_labels(
         for g in groups: w[g] += 1 / len(g) / len(groups)
     return weighted_bank(bank, weights, names)
 
-# %% ../nbs/25_evaluation.ipynb #e729f1e9
+# %% ../nbs/25_evaluation.ipynb #7a7c4490
 KNOWS = {
     "base": "nothing",
     "mean of teachers": "the teachers, nothing of the task",
     "nearest teacher": "the task's condition",
     "average of nearest": "the task's condition",
     "ridge of teachers": "the task's condition",
+    "predicted deltas (B2)": "the task's condition",
     "average by labels": "the task's true labels: more than a generator",
     "oracle": "the task's own examples: the ceiling"}
 

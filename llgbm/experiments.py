@@ -8,7 +8,7 @@ __all__ = ['CARD', 'prepare_lab', 'open_experiment', 'read_config', 'train_job',
            'resolve_run', 'judge', 'tasks_of_run', 'evaluate_job', 'generate_job', 'Sweep', 'read_sweep', 'run_folder',
            'judged', 'judge_run', 'ablate_job', 'delta_only_job', 'visualize_training']
 
-# %% ../nbs/81_experiments.ipynb #b6a43e31
+# %% ../nbs/81_experiments.ipynb #3b8dfb56
 import os, warnings
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -26,7 +26,7 @@ from . import lab
 from .conditions import TextEncoder, check_texts, condition_texts, conditions, describe, encoder_from_settings, make_encoder
 from .config import ExperimentConfig, get_config, read_yaml
 from .dataset import SPLIT_FILE, TeacherDataset, load_dataset, load_teachers, matching
-from .evaluation import KNOWS, EvaluationReport, condition_effect, evaluate_banks, generate_bank, generation_cost, simple_baselines, wrong_conditions
+from .evaluation import KNOWS, EvaluationReport, condition_effect, evaluate_banks, generate_bank, generation_cost, nearest_by_delta, simple_baselines, wrong_conditions
 from .files import hash_json, read_json, safe_filename, write_text
 from .generator import Generator, load_generator
 from .jobs import oracles_beside
@@ -150,7 +150,7 @@ def open_bench(
     encoder = make_encoder(config.condition, base)
     return Bench(base, dataset, tasks, _oracles(base, oracles, config, tasks), encoder, conditions(encoder, tasks, config.condition, seed=config.seed, progress=False))
 
-# %% ../nbs/81_experiments.ipynb #81be0a62
+# %% ../nbs/81_experiments.ipynb #19157616
 def spread_out(
     variants: Sequence,  # V of them
     n: int,              # how many are wanted
@@ -180,7 +180,9 @@ def baseline_banks(
     "Make everything that takes no training, and the oracle."
     d, mean = bench.dataset, lambda cs: torch.stack([c.mean(0) for c in cs])                    # T or N times (V, K, dim) → (…, K, dim)
     labels = [t.labels for t in d.tasks], [t.labels for t in bench.tasks]
-    banks = simple_baselines(d.teachers.to("cpu"), mean(d.conditions), mean(bench.wanted), [t.name for t in bench.tasks], *(labels if all(labels[1]) else ()))
+    teachers, known, wanted, names = d.teachers.to("cpu"), mean(d.conditions), mean(bench.wanted), [t.name for t in bench.tasks]
+    banks = simple_baselines(teachers, known, wanted, names, *(labels if all(labels[1]) else ()))
+    if len({t.name for t in d.tasks}) > 1: banks["predicted deltas (B2)"] = nearest_by_delta(wanted, known, d.deltas.cpu(), [t.name for t in d.tasks], teachers, names)
     return banks | ({"oracle": bench.oracles} if bench.oracles is not None else {})
 
 # %% ../nbs/81_experiments.ipynb #73400d64
