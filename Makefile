@@ -34,14 +34,15 @@ bench: $(READY) ## run the benchmarks and keep their figures in nbs/benchmarks
 	$(BIN)/nbdev-clean --fname nbs/benchmarks
 
 # Runs that are finished are kept in outputs/, so a study that was stopped goes on.
-study: $(READY) ## train the study's generators with three seeds (hours), and keep its figures in nbs/studies
+study: $(READY) ## train generators with three seeds, run all studies (hours), and keep their figures in nbs/studies
 	$(BIN)/llgbm ablate --sweep configs/sweeps/study.yaml --output_dir outputs/study
 	$(BIN)/llgbm ablate --sweep configs/sweeps/tasks.yaml --output_dir outputs/study_tasks
 	$(BIN)/python tools/run_notebooks.py nbs/studies --save
 	$(BIN)/nbdev-clean --fname nbs/studies
 
-lab: $(READY) ## train the lab's base model again and compare it with the one shipped
+lab: $(READY) ## train the lab's two bases again and compare them with those shipped
 	$(BIN)/llgbm lab build
+	$(BIN)/llgbm lab build --family gpt2
 
 docs: $(READY) ## process the pages of the site, and render them where quarto is installed
 	$(BIN)/python tools/build_docs.py
