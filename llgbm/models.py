@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SHORT', 'SHORT_ATTENTION', 'MINILM', 'pick_device', 'pick_dtype', 'Base', 'load_tokenizer', 'keep_freed_memory',
            'OneDNNLinear', 'OneDNNConv1D', 'speed_up_linears', 'short_attention', 'speed_up_attention', 'load_base',
-           'one_thread', 'model_fingerprint', 'base_fingerprint', 'tokenizer_fingerprint', 'sentence_encoder_source',
-           'load_sentence_encoder']
+           'position_limit', 'check_length', 'one_thread', 'model_fingerprint', 'base_fingerprint',
+           'tokenizer_fingerprint', 'sentence_encoder_source', 'load_sentence_encoder']
 
-# %% ../nbs/02_models.ipynb #77d68b89
+# %% ../nbs/02_models.ipynb #db7b44ee
 import ctypes, importlib.util, os, sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AttentionInterface, AttentionMaskInterface, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.pytorch_utils import Conv1D
@@ -165,13 +165,18 @@ def speed_up_attention(
     if model.config._attn_implementation == "sdpa" and model._can_set_attn_implementation(): model.set_attn_implementation(SHORT_ATTENTION)
     return model
 
-# %% ../nbs/02_models.ipynb #362ec4e8
+# %% ../nbs/02_models.ipynb #3a98a3c7
 def _load_error(name, e):
     "One sentence for a checkpoint that could not be loaded."
     if Path(name).is_dir(): return ValueError(f"{name} can't be loaded as a model: {str(e).splitlines()[0]}")
     offline = os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0")
     return FileNotFoundError(f"{name} is neither a local directory nor {'in the local cache (HF_HUB_OFFLINE is set)' if offline else 'reachable on the Hugging Face Hub'}. "
         f"Check the spelling; without network, download it before (`hf download {name}`) or give a local directory; gated models need `hf auth login`")
+
+def _generate_plainly(model):
+    "Forget the sampling and the repetition penalty that a checkpoint recommends: greedy decoding is to be greedy, and samples are to be the model's."
+    g = model.generation_config
+    if g is not None: model.generation_config = GenerationConfig(bos_token_id=g.bos_token_id, eos_token_id=g.eos_token_id, pad_token_id=g.pad_token_id)
 
 def load_base(
     name_or_dir: str | Path,                     # hub id (Qwen/Qwen2.5-1.5B) or local directory
@@ -180,7 +185,7 @@ def load_base(
     trust_remote_code: bool = False,             # run code that comes with the checkpoint
     revision: str | None = None,                 # hub branch, tag or commit
 ) -> Base:
-    """Load a causal language model, frozen and in eval mode, with its tokenizer.
+    """Load a causal language model, frozen and in eval mode, with its tokenizer; of its ways to generate only its end tokens stay.
 
     Raises `FileNotFoundError` when it can't be found, `ValueError` when it can't be used."""
     device, code = pick_device(device), dict(trust_remote_code=trust_remote_code, revision=revision)
@@ -191,8 +196,26 @@ def load_base(
     except (OSError, ValueError, SafetensorError) as e: raise _load_error(str(name_or_dir), e) from e
     if (top := max(tok.get_vocab().values())) >= (n := model.get_input_embeddings().num_embeddings):
         raise ValueError(f"{name_or_dir}: the tokenizer has ids up to {top}, the model only {n} embeddings")
+    _generate_plainly(model)
     if device.type == "cpu": keep_freed_memory(); speed_up_attention(speed_up_linears(model))
     return Base(model.to(device).eval().requires_grad_(False), tok)
+
+# %% ../nbs/02_models.ipynb #e4b89833
+def position_limit(
+    model: nn.Module, # a causal language model
+) -> int | None:      # tokens; None where positions are computed, as rotary ones are
+    "Return for how many positions a model has learned vectors."
+    tables = [m for n, m in model.named_modules() if isinstance(m, nn.Embedding) and n.rpartition(".")[2] in ("wpe", "embed_positions", "position_embeddings")]
+    return min((t.num_embeddings - getattr(t, "offset", 0) for t in tables), default=None)
+
+def check_length(
+    model: nn.Module, # a causal language model
+    tokens: int,      # of a text
+    what: str,        # the text, such as 'the longest probe'
+) -> None:
+    "Raise `ValueError` for a text that is longer than a model can read."
+    limit = position_limit(model)
+    if limit is not None and tokens > limit: raise ValueError(f"{what} has {tokens} tokens, the model has positions for {limit}: shorten it")
 
 # %% ../nbs/02_models.ipynb #823ddd6b
 @contextmanager
