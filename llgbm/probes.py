@@ -167,7 +167,7 @@ def _check_lengths(
     bad = [f'probe {i} has {n} tokens' for i, n in enumerate(lengths) if not 0 < n <= max_length]
     if bad: raise ValueError(f'{"; ".join(bad)}: each must have 1 to {max_length} (max_length); shorten it or raise max_length')
 
-# %% ../nbs/10_probes.ipynb #4f1cbafa
+# %% ../nbs/10_probes.ipynb #b7044e75
 def pad_probes(
     tokens: Sequence[Sequence[int]], # of P probes
     pad: int = 0, # token to pad with; no model sees it
@@ -178,12 +178,12 @@ def pad_probes(
 
 def tokenize_probes(
     tokenizer: Any, # a transformers tokenizer; its own rules for special tokens apply
-    probes: list[str], # P texts
+    probes: Sequence[str], # P texts
     max_length: int = 256, # tokens; a longer probe is refused, never cut
 ) -> ProbeTokens: # input_ids (P, T), lengths (P,)
     "Tokenize probes and pad them on the right."
-    if isinstance(probes, str) or not probes: raise ValueError(f'probes: expected a list of at least one text, got {probes!r:.60}')
+    if isinstance(probes, str) or not len(probes): raise ValueError(f'probes: expected a list of at least one text, got {probes!r:.60}')
     ids = [tokenizer(p)['input_ids'] for p in probes]
     lengths = [len(i) for i in ids]
     _check_lengths(lengths, max_length)
-    return pad_probes(ids, tokenizer.pad_token_id or 0)
+    return pad_probes(ids, int(tokenizer.pad_token_id == 0)) # pad tokens would let transformers warn that a mask is missing; none is needed
