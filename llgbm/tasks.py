@@ -7,7 +7,7 @@ __all__ = ['RESERVED', 'TASK_FILE', 'SPLIT_FILES', 'TaskData', 'write_task', 're
            'encode_answers', 'collate_answers', 'answer_states', 'answer_losses', 'length_batches', 'adapter_batches',
            'adapter_losses', 'clip_each_', 'scaled', 'fit_bank', 'answer_greedily', 'TaskLike', 'exact_match']
 
-# %% ../nbs/04_tasks.ipynb #1d1368a0
+# %% ../nbs/04_tasks.ipynb #d917e5da
 import errno, json, random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -25,7 +25,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .files import atomic_dir, read_json, to_json, write_json, write_text
 from .functional_lora import attach
 from .lora import LoraBank
-from .models import Base
+from .models import Base, check_length
 
 # %% ../nbs/04_tasks.ipynb #1764b4d3
 RESERVED = ("adapter", "task", "exact_match", "n")   # columns of `exact_match`, no label's name
@@ -186,15 +186,16 @@ def collate_answers(
         ids[i, :e], targets[i, s:e], weights[i, s:e] = torch.tensor((p + a)[:-1]), torch.tensor(a), torch.tensor(w)
     return AnswerBatch(ids, targets, weights)
 
-# %% ../nbs/04_tasks.ipynb #bd7a3a20
+# %% ../nbs/04_tasks.ipynb #e696adbb
 def answer_states(
     model: PreTrainedModel,         # a causal LM of transformers; gradients flow through it
     batch: AnswerBatch,             # n rows of T tokens
     layers: Sequence[int] = (-1,),  # L hidden states, 0 … number of layers, or counted from the end; −1 is after the final norm
 ) -> tuple[Tensor, Tensor]:         # states (L, k, d) at the k answer positions, row by row; where those are, (n, T) bool
-    "Run the model and return its hidden states wherever it predicts an answer's token. Raises `ValueError` for layers it doesn't have."
+    "Run the model and return its hidden states wherever it predicts an answer's token. Raises `ValueError` for layers it doesn't have, and examples longer than it can read."
     n = model.config.get_text_config().num_hidden_layers
     if not layers or any(not -n - 1 <= l <= n for l in layers): raise ValueError(f"layers {list(layers)}: the model's hidden states are 0 … {n}, or −1 … −{n + 1}")
+    check_length(model, batch.ids.shape[1], "the longest example")
     inner = any(l not in (-1, n) for l in layers)     # else nothing but the last is kept
     out = model.base_model(input_ids=batch.ids.to(model.device), use_cache=False, output_hidden_states=inner)
     at = batch.targets.to(model.device) != -100
@@ -306,7 +307,7 @@ def fit_bank(
         bar.set_postfix(loss=f"{seen[-1].mean().item():.3f}", refresh=False)
     return bank.requires_grad_(False), torch.stack(seen[-10:]).mean(0)
 
-# %% ../nbs/04_tasks.ipynb #156c11d4
+# %% ../nbs/04_tasks.ipynb #d7af2241
 @torch.no_grad()
 def answer_greedily(
     base: Base,
@@ -316,12 +317,13 @@ def answer_greedily(
     max_new_tokens: int = 32,
     batch_size: int = 256,               # prompts a batch
 ) -> list[str]:                          # in the order of the prompts
-    "Answer prompts by greedy decoding, each under its own adapter."
+    "Answer prompts by greedy decoding, each under its own adapter. Raises `ValueError` for a prompt that leaves no room for an answer among the model's positions."
     (model, tok), rows = base, range(len(prompts)) if rows is None else rows
     out, order = [""] * len(prompts), sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     for s in range(0, len(order), batch_size):
         at = order[s:s + batch_size]
         x = tok([prompts[i] for i in at], return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False).to(model.device)
+        check_length(model, x.input_ids.shape[1] + max_new_tokens - 1, f"a prompt with its answer of up to {max_new_tokens}")      # the last token isn't read
         with attach(model, bank, [rows[i] for i in at]) if bank is not None else nullcontext():
             y = model.generate(input_ids=x.input_ids, attention_mask=x.attention_mask, do_sample=False, max_new_tokens=max_new_tokens, pad_token_id=tok.pad_token_id)
         for i, text in zip(at, tok.batch_decode(y[:, x.input_ids.shape[1]:], skip_special_tokens=True)): out[i] = text
