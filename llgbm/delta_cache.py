@@ -156,7 +156,7 @@ def get_all_deltas(self: DeltaCache) -> dict[str, np.ndarray]: # adapter id → 
     got = {name: self._read(self.dir / e["file"]) for name, e in sorted(self.manifest["adapters"].items())}
     return {name: r[0] for name, r in got.items() if r}
 
-# %% ../nbs/11_delta_cache.ipynb #d7b0ed4c
+# %% ../nbs/11_delta_cache.ipynb #0d83fea8
 def _brief(value):
     "A setting in a few words."
     if isinstance(value, list) and value and isinstance(value[0], list): return f"{len(value)} of {'+'.join(str(len(v)) for v in value[:8])}{'…' * (len(value) > 8)} tokens, #{hash_json(value)[:6]}"
@@ -166,7 +166,8 @@ def _brief(value):
 def settings_differences(
     there: Mapping[str, Any], # what made some deltas
     here: Mapping[str, Any],  # what made others, or would
+    where: str = "here",      # what to call these
 ) -> list[str]:               # such as 'layer is -1 there, 2 here'; none when they can be compared
     "List the settings in which two sets of deltas differ (but for the base's name), with both values."
     a, b = (json.loads(json.dumps(dict(s))) for s in (there, here))
-    return [f"{k} is {_brief(a.get(k))} there, {_brief(b.get(k))} here" for k in sorted({*a, *b} - {"base_name"}) if a.get(k) != b.get(k)]
+    return [f"{k} is {_brief(a.get(k))} there, {_brief(b.get(k))} {where}" for k in sorted({*a, *b} - {"base_name"}) if a.get(k) != b.get(k)]

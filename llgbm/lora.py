@@ -51,7 +51,12 @@ class LoraPair(NamedTuple):
         "Return the dense update `(out, in)`."
         return (self.B @ self.A) * self.scaling
 
-# %% ../nbs/00_lora.ipynb #05e95a5d
+# %% ../nbs/00_lora.ipynb #e92130fc
+@patch
+def wide(self: LoraPair) -> LoraPair:
+    "Return the same pair in float32 at least."
+    return LoraPair(*(t.to(torch.promote_types(t.dtype, torch.float32)) for t in self[:2]), self.scaling)
+
 @patch
 def norm(self: LoraPair) -> float:
     "Return the Frobenius norm of the update, without forming it."
@@ -149,7 +154,7 @@ def matches(
     "Tell whether `key` names `module`."
     return module == key or module.endswith("." + key)
 
-# %% ../nbs/00_lora.ipynb #fc920e67
+# %% ../nbs/00_lora.ipynb #f7b861f1
 def _weight_of(module, weights):
     "The weight of the last key of `weights` that names `module`, or 1."
     return next((w for k, w in reversed(weights.items()) if matches(module, k)), 1.0)
@@ -165,16 +170,22 @@ def scale(
     ws = weight if isinstance(weight, Mapping) else {m: weight for m in self.pairs}
     if lost := [k for k in ws if not any(matches(m, k) for m in self.pairs)]:
         raise ValueError(f"adapter {self.name!r} has no module {', '.join(map(repr, lost))}; it has {_names(self)}")
-    pairs = {m: p if (w := _weight_of(m, ws)) == 1 else p._replace(B=p.B * w) for m, p in self.pairs.items()}
+    pairs = {m: p if (w := _weight_of(m, ws)) == 1 else (q := p.wide())._replace(B=q.B * w) for m, p in self.pairs.items()}
     return replace(self, pairs=pairs)
+
+@patch
+def wide(self: LoraAdapter) -> LoraAdapter:
+    "Return the same adapter in float32 at least."
+    return replace(self, pairs={m: p.wide() for m, p in self.pairs.items()})
 
 def _names(adapter): return ", ".join(sorted({m.split(".")[-1] for m in adapter.pairs}))
 
-# %% ../nbs/00_lora.ipynb #152a8066
+# %% ../nbs/00_lora.ipynb #17b77e9c
 def _cat_pairs(pairs):
     "Stack pairs of one module along the rank."
     if len(pairs) == 1: return pairs[0]
     same = len({p.scaling for p in pairs}) == 1          # then B stays as it is, bit for bit
+    pairs = pairs if same else [p.wide() for p in pairs]
     B = torch.cat([p.B if same else p.B * p.scaling for p in pairs], 1)
     return LoraPair(torch.cat([p.A for p in pairs]), B, pairs[0].scaling if same else 1.0)
 
