@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['METHODS', 'FACTORWISE', 'Merged', 'merge', 'compose_adapter', 'candidate_losses', 'Search', 'search_weights']
 
-# %% ../nbs/14_merging.ipynb #fb714aee
+# %% ../nbs/14_merging.ipynb #a287ee28
 import html, time, warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, count
 from math import isfinite, sqrt
 from numbers import Integral
 from pathlib import Path
@@ -34,16 +35,14 @@ from .lora import LoraAdapter, LoraPair, base_name, concat
 from .models import Base
 from .tasks import AnswerBatch, adapter_losses, answer_losses, collate_answers, encode_answers
 
-# %% ../nbs/14_merging.ipynb #7e9698f8
-def _wide(adapter):
-    "The same adapter in float32 at least."
-    up = lambda t: t.to(torch.promote_types(t.dtype, torch.float32))
-    return replace(adapter, pairs={m: LoraPair(up(p.A), up(p.B), p.scaling) for m, p in adapter.pairs.items()})
-
+# %% ../nbs/14_merging.ipynb #6405806d
 def _unique(names):
     "Names with a number behind those that occurred before."
-    seen = {}
-    for n in names: seen[n] = seen.get(n, 0) + 1; yield n if seen[n] == 1 else f"{n} ({seen[n]})"
+    seen = set()
+    for n in names:
+        new = next(c for c in chain([n], (f"{n} ({i})" for i in count(2))) if c not in seen)
+        seen.add(new)
+        yield new
 
 def _loaded(adapters):
     "Adapters by name, read where they are directories."
@@ -52,7 +51,9 @@ def _loaded(adapters):
         read = [a if isinstance(a, LoraAdapter) else LoraAdapter.from_pretrained(a) for a in adapters]
         adapters = dict(zip(_unique(a.name for a in read), read))
     if not adapters: raise ValueError("merge needs at least one adapter")
-    return {n: _wide(replace(a, name=n) if isinstance(a, LoraAdapter) else LoraAdapter.from_pretrained(a, name=n)) for n, a in adapters.items()}
+    return {n: (replace(a, name=n) if isinstance(a, LoraAdapter) else LoraAdapter.from_pretrained(a, name=n)).wide() for n, a in adapters.items()}
+
+def _not_finite(adapter): return [m for m, p in adapter.pairs.items() if not (torch.isfinite(p.A).all() and torch.isfinite(p.B).all() and isfinite(p.scaling))]
 
 def _check_mergeable(adapters):
     "Raise `ValueError` naming the adapters that can't be in one sum."
@@ -61,7 +62,7 @@ def _check_mergeable(adapters):
     bases.pop(None, None)
     if len(bases) > 1: raise ValueError("adapters of different bases can't be merged: " + ", ".join(f"{ns[0]!r}{f' and {len(ns) - 1} more' if ns[1:] else ''} for {b}" for b, ns in bases.items()))
     for n, a in adapters.items():
-        if bad := [m for m, p in a.pairs.items() if not (torch.isfinite(p.A).all() and torch.isfinite(p.B).all() and isfinite(p.scaling))]:
+        if bad := _not_finite(a):
             raise ValueError(f"adapter {n!r} holds NaN or inf in {', '.join(bad[:3])}{' …' if bad[3:] else ''}")
 
 # %% ../nbs/14_merging.ipynb #92d2387f
@@ -223,7 +224,7 @@ def _report(made, exact, before, cut, method, weights):
     note = _note(made, exact, method, weights, kept, cut, distance)
     return Merged(made, method, weights, kept, {m: share(after[m], before[m]) for m in after}, distance, note)
 
-# %% ../nbs/14_merging.ipynb #850208ed
+# %% ../nbs/14_merging.ipynb #646ff5ef
 def _named(weights):
     "What a sum is called: its own text, as long as that is short."
     used = {n: w for n, w in weights.items() if w} or weights
@@ -236,6 +237,12 @@ def _dressed(pairs, exact, adapters, name):
     first = next(iter(adapters)).config
     config = exact.config or {k: first[k] for k in ("task_type", "fan_in_fan_out") if k in first and agreed(k)}
     return LoraAdapter(pairs, name, next((a.base for a in adapters if a.base), None), config)
+
+def _check_held(made, weights):
+    "Raise `ValueError` when weights take numbers out of what float32 holds."
+    if over := _not_finite(made):
+        n = max(weights, key=lambda n: abs(weights[n]))
+        raise ValueError(f"the weighted sum is too large for float32 in {', '.join(over[:3])}{' …' if over[3:] else ''}: take smaller weights than {weights[n]:g} for {n!r}")
 
 def merge(
     adapters: Sequence[Source | str] | Mapping[str, Source | str], # adapters of one base: values or directories, in a list or by name
@@ -256,6 +263,7 @@ def merge(
     weights = _weights(adapters, weights)
     _check_mergeable(adapters)
     exact, parts = _exact(adapters, weights), _parts(adapters, weights)
+    _check_held(exact, weights)
     _check_rank(rank, {m: p.shape for m, p in exact.pairs.items()})
     if method in FACTORWISE: _check_equal_ranks(method, parts)
     done = {m: _merged_pair(m, parts.get(m, []), p, method, rank, energy, density, seed) for m, p in exact.pairs.items()}
