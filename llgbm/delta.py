@@ -8,7 +8,7 @@ __all__ = ['Source', 'body_of', 'decoder_layers', 'token_positions', 'read_hidde
            'load_checked', 'read_ahead', 'auto_batch_tokens', 'batches', 'batch_deltas', 'DeltaResult',
            'delta_settings', 'read_settings', 'compute_deltas']
 
-# %% ../nbs/12_delta.ipynb #e72dab2c
+# %% ../nbs/12_delta.ipynb #afa04988
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,7 +28,7 @@ from .config import DeltaConfig
 from .delta_cache import DeltaCache
 from .functional_lora import attach, fan_out
 from .lora import WEIGHT_FILES, LoraAdapter, LoraBank, find_adapters
-from .models import base_fingerprint
+from .models import base_fingerprint, check_length
 from .probes import ProbeTokens, create_generic_probes, pad_probes, tokenize_probes
 
 # %% ../nbs/12_delta.ipynb #4008544a
@@ -92,7 +92,7 @@ def read_hidden(
             stack.callback(stack_of[-1].mlp.register_forward_pre_hook(lambda m, a: (_take(a[0], pos)[:, None],), prepend=True).remove)  # (rows, 1, d)
         yield seen
 
-# %% ../nbs/12_delta.ipynb #8a8111cf
+# %% ../nbs/12_delta.ipynb #304d189b
 def aggregate(
     h: Tensor,         # (…, P, d)
     how: str = "mean", # mean, max or concat
@@ -112,6 +112,7 @@ def probe_activations(
     "Run the probes through a model's body and return one vector for every block of rows. Gradients flow to what is attached."
     n, pos = model.config.num_hidden_layers, token_positions(probes.lengths, delta.token)
     layers = [_hidden_index(i, n) for i in ([delta.layer] if isinstance(delta.layer, int) else delta.layer)]
+    check_length(model, probes.input_ids.shape[1], "the longest probe")
     with read_hidden(model, layers, pos.repeat(rows)) as seen:
         body_of(model)(probes.input_ids.to(model.device), use_cache=False)
     return torch.cat([aggregate(seen[i].view(rows, len(pos), -1), delta.aggregation) for i in layers], -1)  # (rows, P, d) → (rows, d)
@@ -326,7 +327,7 @@ def delta_settings(
     layer = delta.layer if isinstance(delta.layer, int) else list(delta.layer)
     return dict(base=base_fingerprint(model), base_name=str(getattr(model.config, "_name_or_path", "")), dtype=str(model.dtype), probes=tokens, layer=layer, token=delta.token, aggregation=delta.aggregation)
 
-# %% ../nbs/12_delta.ipynb #5f26756d
+# %% ../nbs/12_delta.ipynb #b1e7d5e2
 def read_settings(
     settings: Mapping, # from `delta_settings`, such as a cache's `manifest['config']`
     model: nn.Module,  # the base
@@ -335,7 +336,7 @@ def read_settings(
     if lost := [k for k in ("base", "probes", "layer", "token", "aggregation") if k not in settings]: raise ValueError(f"the settings of these deltas are not known: the field {lost[0]!r} is missing")
     if settings["base"] != base_fingerprint(model): raise ValueError(f"these deltas were made on another base: {settings.get('base_name') or 'unknown'} ({settings['base'][:8]}…), not {getattr(model.config, '_name_or_path', '')} ({base_fingerprint(model)[:8]}…)")
     layer = settings["layer"]
-    return pad_probes(settings["probes"]), DeltaConfig(layer if isinstance(layer, int) else tuple(layer), settings["token"], settings["aggregation"])
+    return pad_probes(settings["probes"], int(model.config.pad_token_id == 0)), DeltaConfig(layer if isinstance(layer, int) else tuple(layer), settings["token"], settings["aggregation"])
 
 # %% ../nbs/12_delta.ipynb #ae0696ca
 class _Run(NamedTuple):
@@ -399,7 +400,7 @@ def _gather(result, world, cache, order):
     result.deltas = dict(sorted(result.deltas.items(), key=lambda kv: place[kv[0]]))
     return result
 
-# %% ../nbs/12_delta.ipynb #ada720ef
+# %% ../nbs/12_delta.ipynb #069dcdbf
 def compute_deltas(
     model: nn.Module,                     # the base, from `load_base`
     tokenizer,                            # its tokenizer
@@ -419,7 +420,7 @@ def compute_deltas(
     Source: Delta Activations (arXiv 2509.04442), eq. 1–2. Raises `ValueError` for settings that can't work, `OSError` when the cache can't be written."""
     sources, world = name_adapters(adapters), _world(model)
     if world is not None and cache_dir is None: raise ValueError("several processes need a cache_dir to meet in")
-    tokens = probes if isinstance(probes, ProbeTokens) else tokenize_probes(tokenizer, list(probes) if probes is not None else create_generic_probes(), max_length)
+    tokens = probes if isinstance(probes, ProbeTokens) else tokenize_probes(tokenizer, create_generic_probes() if probes is None else probes, max_length)
     cache = DeltaCache(cache_dir, delta_settings(model, tokens, delta)) if cache_dir is not None else None
     base, mine = _base(model, tokens, delta, cache), _share(sources, world)
     with tqdm(total=len(mine), desc="deltas", unit="adapter", disable=not progress or (world is not None and not world.is_main_process)) as bar:
