@@ -10,7 +10,7 @@ __all__ = ['SCORES', 'UNITS', 'KINDS', 'STRENGTHS', 'SAID', 'ANSWERED', 'OTHERS'
            'study_texts', 'PoolReading', 'read_pool', 'across', 'same_fold', 'shuffled_row', 'map_curve',
            'CrossBaseStudy', 'cross_base_study', 'write_backbones_page']
 
-# %% ../nbs/16_backbones.ipynb #0268b7ef
+# %% ../nbs/16_backbones.ipynb #e331adab
 import copy, html, json, random, warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from .delta import Source, auto_batch_tokens, batches, compute_deltas, name_adap
 from .files import read_json, write_json, write_text
 from .functional_lora import attach
 from .lora import LoraAdapter, LoraBank
-from .models import Base
+from .models import Base, check_length
 from .probes import pad_probes
 from .retrieval import chance, first_right, group_interval
 from .tasks import encode_answers
@@ -64,12 +64,16 @@ class Continuations:
         "UTF-8 bytes of each text, and one for its end."
         return np.array([len(t.encode()) + 1 for ts in self.texts for t in ts])
 
-# %% ../nbs/16_backbones.ipynb #82b81172
+# %% ../nbs/16_backbones.ipynb #f7e4fae6
+def _check_texts(probes):
+    if isinstance(probes, str) or not len(probes): raise ValueError(f"probes: expected a list of at least one text, got {probes!r:.60}")
+
 def pair(
     probes: Sequence[str],                                                 # P prompts
     continuations: "Continuations | Sequence[str] | Sequence[Sequence[str]]", # the same texts for all probes, or P lists
 ) -> Continuations:
     "Bring continuations into one form. Raises `ValueError` as `Continuations`, or when they were made for other probes."
+    _check_texts(probes)
     if isinstance(continuations, Continuations):
         if tuple(probes) != continuations.probes: raise ValueError("continuations: made for other probes than these")
         return continuations
@@ -87,7 +91,7 @@ def __add__(self: Continuations, other: Continuations) -> Continuations:
             for t, a in zip(ts, by): row[t] = row.get(t, frozenset()) | a
     return Continuations(self.probes, tuple(tuple(r) for r in rows), tuple(tuple(r.values()) for r in rows))
 
-# %% ../nbs/16_backbones.ipynb #da1e555a
+# %% ../nbs/16_backbones.ipynb #7dd68b5e
 def _merge_texts(probes, found, n, seed):
     "At most n texts for each probe, drawn from {text: authors} at random."
     kept = []
@@ -109,6 +113,7 @@ def sample_continuations(
     name: str = "base",            # author to note
 ) -> Continuations:
     "Let a base continue probes by sampling; the same seed gives the same texts."
+    _check_texts(probes)
     model, tok, found = base.model, base.tokenizer, []
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         for i, p in enumerate(probes):
@@ -120,7 +125,7 @@ def sample_continuations(
             found.append({t: {name} for t in [*texts][:n]})
     return _merge_texts(probes, found, None, seed)
 
-# %% ../nbs/16_backbones.ipynb #047f4d28
+# %% ../nbs/16_backbones.ipynb #807bd982
 def answered_continuations(
     base: Base,
     adapters: str | Path | Sequence | Mapping, # a folder to search, directories, `LoraAdapter`s, or a mapping {id: one of these}
@@ -132,6 +137,7 @@ def answered_continuations(
     progress: bool = True,                     # show a bar
 ) -> Continuations:
     "Let adapters answer probes greedily, and keep different answers with their authors."
+    _check_texts(probes)
     whole = {l.id: l.adapter for l in _whole(base.model, adapters)}
     found = [{} for _ in probes]
     for a, texts in greedy_answers(base.model, base.tokenizer, whole, list(probes), max_new_tokens, progress=progress).items():
@@ -143,7 +149,7 @@ def _whole(model, adapters):
     "Adapters that fit, one by one; broken ones are left out with a warning."
     bad = []
     for l in read_ahead(name_adapters(adapters), model, hashed=False):
-        if l.problem: bad.append(f"{l.id}: {l.problem}")
+        if why := l.problem or "; ".join(l.adapter.problems(model, check_base=False)): bad.append(f"{l.id}: {why}")
         else: yield l
     if bad: warnings.warn(f"{len(bad)} adapters left out:\n" + "\n".join(bad), stacklevel=2)
 
@@ -189,7 +195,7 @@ def text_budget(
     width = model.get_output_embeddings().weight.shape[0]
     return max(1, min(auto_batch_tokens(model), max_bytes // (8 * width)))       # logits and what logsumexp makes of them, float32
 
-# %% ../nbs/16_backbones.ipynb #4395613d
+# %% ../nbs/16_backbones.ipynb #098cff04
 @dataclass(frozen=True, eq=False)
 class Likelihoods:
     "Log-likelihoods of M continuations under N adapters and under their base, in nats."
@@ -230,6 +236,7 @@ def likelihoods(
 ) -> Likelihoods:
     "Read how likely adapters and their base find texts. Adapters that don't fit are left out with a warning; raises `ValueError` when none is left."
     prompts, texts = _encode(base.tokenizer, continuations)
+    check_length(base.model, max(len(p) + max(map(len, ts)) - 1 for p, ts in zip(prompts, texts)), "the longest probe with its text")     # the last token isn't read
     budget = max_batch_tokens or text_budget(base.model)
     run = lambda n: torch.cat([_score_texts(base.model, p, ts, n, budget) for p, ts in zip(prompts, texts)], 1)      # (n, M)
     each = max(max(len(p), sum(map(len, ts))) for p, ts in zip(prompts, texts))
@@ -265,7 +272,7 @@ def meaning_deltas(
     "Embed adapters by how their base's scores of fixed texts change. Source: arXiv 2310.18348 (scores), 2509.04442 (differences to the base)."
     return likelihoods(base, adapters, pair(probes, continuations), max_batch_tokens, progress).deltas(score, per)
 
-# %% ../nbs/16_backbones.ipynb #2a2932a2
+# %% ../nbs/16_backbones.ipynb #774a7808
 @torch.no_grad()
 def logit_deltas(
     base: Base,
@@ -276,8 +283,10 @@ def logit_deltas(
     progress: bool = True,                     # show a bar
 ) -> Embedding:                                # (N, V)
     "Embed adapters by the mean change of the next token's log-probabilities after probes. Source: Delta Activations (arXiv 2509.04442), where logits are another kind of delta."
+    _check_texts(probes)
     prompts = base.tokenizer(list(probes), add_special_tokens=False).input_ids
-    if not prompts or not min(map(len, prompts)): raise ValueError("probes: at least one is needed, and none without tokens")
+    if not min(map(len, prompts)): raise ValueError("probes: none may be without tokens")
+    check_length(base.model, max(map(len, prompts)), "the longest probe")
     def run(n): return sum(_read_prompt(base.model, p, n, normalized)[0] for p in prompts).div(len(prompts)).cpu()      # (n, V)
     names, adapted = _by_adapter(base, adapters, max(map(len, prompts)), run, max_batch_tokens or text_budget(base.model), progress, "logits")
     return Embedding(names, adapted - run(1)[0].double().numpy(), "logits")
