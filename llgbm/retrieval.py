@@ -8,7 +8,7 @@ __all__ = ['log', 'Facts', 'BLOCK', 'SHORTEST', 'LONGEST', 'SPARE', 'METRICS', '
            'retrieve_and_merge', 'merge_nearest', 'FewShot', 'task_deltas', 'first_right', 'chance', 'group_interval',
            'Ranks', 'rank_right', 'recall_table', 'recall_figure']
 
-# %% ../nbs/14_retrieval.ipynb #d24135e6
+# %% ../nbs/14_retrieval.ipynb #73c962ca
 import json, logging, time
 from array import array
 from collections import Counter
@@ -29,8 +29,8 @@ from torch import Tensor
 from .atlas import GREY, PALETTE, Embedding, lay_out, unit_rows
 from .config import DeltaConfig
 from .delta import DeltaResult, compute_deltas
-from .delta_cache import DeltaCache
-from .files import atomic_dir, hash_file, hash_json, near_names, read_json, to_json, write_json
+from .delta_cache import DeltaCache, settings_differences
+from .files import atomic_dir, hash_file, near_names, read_json, to_json, write_json
 from .lora import LoraAdapter, LoraBank
 from .merging import Merged, merge
 from .models import Base
@@ -86,13 +86,7 @@ def _fact_rows(facts, names):
         out[kind] = [_plain_fact(v, f"facts {kind!r} of {n!r}") for n, v in zip(names, vs)]
     return out
 
-# %% ../nbs/14_retrieval.ipynb #d5d8e673
-def _brief(value):
-    "A setting in a few words; long ones are told apart by their hash."
-    if isinstance(value, list) and value and isinstance(value[0], list): return f"{len(value)} of {'+'.join(str(len(v)) for v in value[:8])}{'…' * (len(value) > 8)} tokens, #{hash_json(value)[:6]}"
-    text = repr(value)
-    return text if len(text) <= 48 else f"{text[:40]}… #{hash_json(value)[:6]}"
-
+# %% ../nbs/14_retrieval.ipynb #a6def7e3
 def check_settings(
     ours: Mapping[str, Any] | None,   # what made an index's deltas; None is not known
     theirs: Mapping[str, Any] | None, # what made others
@@ -100,8 +94,7 @@ def check_settings(
 ) -> None:
     "Raise `ValueError` showing both values of every setting in which two sets of deltas differ (but for the base's name)."
     if ours is None or theirs is None: return
-    a, b = (json_values(s) for s in (ours, theirs))
-    off = [f"{k} is {_brief(b.get(k))} there, {_brief(a.get(k))} in the index" for k in sorted({*a, *b} - {"base_name"}) if a.get(k) != b.get(k)]
+    off = settings_differences(json_values(theirs), json_values(ours), "in the index")
     if off: raise ValueError(f"{what} can't be compared with the index: " + "; ".join(off) + ". Compute its deltas with the index's settings")
 
 def json_values(
@@ -630,7 +623,7 @@ def recall(
         rows.append(dict(lists=lists, effort=effort, recall=np.mean([len({*a} & {*b}) / len(a) for a, b in zip(exact, found)]), ms=fast, exact_ms=ms))
     return pd.DataFrame(rows)
 
-# %% ../nbs/14_retrieval.ipynb #0e9b0af7
+# %% ../nbs/14_retrieval.ipynb #b3040da2
 WEIGHINGS = ("softmax", "proportional", "fit")
 
 def similarity_weights(
@@ -646,14 +639,17 @@ def similarity_weights(
     return w / w.sum()
 
 def fit_weights(
-    deltas: np.ndarray, # of k adapters, (k, d), nearest first
-    wanted: np.ndarray, # (d,)
-) -> np.ndarray:        # (k,), each ≥ 0
-    "Find the non-negative weights whose sum of deltas is nearest to the wanted one; the first alone when none helps."
-    w = nnls(np.asarray(deltas, np.float64).T, np.asarray(wanted, np.float64))[0]
+    deltas: np.ndarray,   # of k adapters, (k, d), nearest first
+    wanted: np.ndarray,   # (d,)
+    signed: bool = False, # weights below 0 are allowed, too
+) -> np.ndarray:          # (k,), each ≥ 0 unless signed
+    "Find the weights whose sum of deltas is nearest to the wanted one (least squares); without signs, the first alone when none helps."
+    rows, wanted = np.asarray(deltas, np.float64).T, np.asarray(wanted, np.float64)
+    if signed: return np.linalg.lstsq(rows, wanted, rcond=None)[0]
+    w = nnls(rows, wanted)[0]
     return w if w.any() else np.eye(len(w))[0]
 
-# %% ../nbs/14_retrieval.ipynb #46d3ad14
+# %% ../nbs/14_retrieval.ipynb #8a57a6f7
 def _adapters_of(names, adapters):
     "Adapters by name. Raises `ValueError` for names that are only in the index."
     if lost := [n for n in names if n not in adapters]: raise ValueError(f"{lost[0]!r} is in the index, but there is no adapter of that name" + near_names(lost[0], adapters))
@@ -672,7 +668,7 @@ def retrieve_and_merge(
     if not len(hits): raise ValueError("nothing was found that could be merged")
     if weights is None and hits.metric != "cosine": raise ValueError("weights follow cosines: search with metric='cosine', or give weights")
     ws = similarity_weights(hits.scores, weigh, temperature) if weights is None else weights
-    return merge(_adapters_of(hits.names, adapters), dict(zip(hits.names, map(float, ws), strict=True)), method, **options)
+    return merge(_adapters_of(hits.names, adapters), [float(w) for w in ws], method, **options)
 
 # %% ../nbs/14_retrieval.ipynb #dd720d63
 def merge_nearest(
