@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['MEASURES', 'Weights', 'FITTED', 'ANALOGY', 'OWN', 'OTHERS', 'STUDIES', 'Estimate', 'estimate', 'summarise',
-           'null_row', 'Result', 'load_results', 'compare_deltas', 'fit_weights', 'Mixture', 'task_names',
-           'find_mixtures', 'CompositionExperiment', 'times', 'Square', 'squares', 'analogy_ranks', 'mean_of',
-           'square_weights', 'paired_gains', 'bend', 'random_twin', 'losses', 'correlation', 'run_study']
+           'null_row', 'Result', 'load_results', 'compare_deltas', 'Mixture', 'task_names', 'find_mixtures',
+           'CompositionExperiment', 'times', 'Square', 'squares', 'analogy_ranks', 'mean_of', 'square_weights',
+           'paired_gains', 'bend', 'random_twin', 'losses', 'correlation', 'run_study']
 
-# %% ../nbs/15_composition.ipynb #1766d055
-import math
+# %% ../nbs/15_composition.ipynb #8b7e0ddc
+import math, tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,7 +34,7 @@ from .lora import LoraAdapter, LoraBank, LoraPair, concat
 from .models import Base
 from .pool import AdapterPool
 from .probes import ProbeTokens, create_generic_probes, tokenize_probes
-from .retrieval import group_interval
+from .retrieval import fit_weights, group_interval
 from .tasks import TaskLike, exact_match
 
 # %% ../nbs/15_composition.ipynb #017ac794
@@ -84,8 +84,13 @@ def null_row(
     d = np.asarray(drawn, np.float64)
     return dict(measured=float(measured), null_mean=float(d.mean()), null_p95=float(np.quantile(d, .95)), p=float((1 + (d >= measured).sum()) / (1 + len(d))), draws=len(d))
 
-# %% ../nbs/15_composition.ipynb #16133b6e
+# %% ../nbs/15_composition.ipynb #36560bb9
 def _table_json(t): return dict(columns=list(t.columns), data=[[None if isinstance(v, float) and not math.isfinite(v) else v for v in row] for row in t.astype(object).values.tolist()])
+
+def _json_table(d):
+    t = pd.DataFrame(d["data"], columns=d["columns"])
+    empty = [c for c in t if len(t) and t[c].isna().all()]             # numbers that all are NaN, such as intervals of a single case
+    return t.astype(dict.fromkeys(empty, float))
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -113,7 +118,7 @@ class Result:
         "Read a result. Raises `FileNotFoundError`, or `ValueError` naming the file and the field that is wrong."
         d = read_json(path)
         if lost := [f for f in ("kind", "tables", "facts") if f not in d]: raise ValueError(f"{path}: no field {lost[0]!r}; this is not a result of an experiment")
-        try: return cls(d["kind"], {k: pd.DataFrame(t["data"], columns=t["columns"]) for k, t in d["tables"].items()}, d["facts"])
+        try: return cls(d["kind"], {k: _json_table(t) for k, t in d["tables"].items()}, dict(d["facts"]))
         except (TypeError, KeyError, ValueError, AttributeError) as e: raise ValueError(f"{path}, tables: damaged ({type(e).__name__}: {e})") from e
 
 def load_results(
@@ -124,7 +129,7 @@ def load_results(
     if not found: raise FileNotFoundError(f"no results in {folder}: run the study first")
     return found
 
-# %% ../nbs/15_composition.ipynb #5e5a55c9
+# %% ../nbs/15_composition.ipynb #70092afe
 MEASURES = ("cosine", "relative_error", "norm_ratio")
 
 def compare_deltas(
@@ -137,14 +142,7 @@ def compare_deltas(
     with np.errstate(divide="ignore", invalid="ignore"):
         return pd.DataFrame(dict(cosine=(p * t).sum(1) / (np_ * nt), relative_error=np.linalg.norm(p - t, axis=1) / nt, norm_ratio=np_ / nt))
 
-def fit_weights(
-    parts: np.ndarray,  # (k, d) deltas
-    target: np.ndarray, # (d,)
-) -> np.ndarray:        # (k,)
-    "Return the weights whose sum of parts is nearest to a target (least squares)."
-    return np.linalg.lstsq(np.asarray(parts, np.float64).T, np.asarray(target, np.float64), rcond=None)[0]
-
-# %% ../nbs/15_composition.ipynb #3315418d
+# %% ../nbs/15_composition.ipynb #a829f1b9
 class Mixture(NamedTuple):
     "An adapter trained on several tasks, and adapters trained on one each."
     name: str              # its id
@@ -155,8 +153,13 @@ Weights = Mapping[str, float]   # adapter id → factor: a weighted sum of adapt
 def task_names(
     sources: Mapping[str, Source], # id → adapter or directory
 ) -> dict[str, list[str]]:         # id → the tasks that a `task.json` beside the adapter lists
-    "Read what adapters were trained on, where it is written down."
-    return {i: read_json(f).get("tasks", []) for i, s in sources.items() if not isinstance(s, LoraAdapter) and (f := Path(s) / "task.json").is_file()}
+    "Read what adapters were trained on, where it is written down. Raises `ValueError` naming the file and the field that is no list of names."
+    files, out = {i: Path(s) / "task.json" for i, s in sources.items() if not isinstance(s, LoraAdapter)}, {}
+    for i, f in files.items():
+        if not f.is_file(): continue
+        out[i] = read_json(f).get("tasks", [])
+        if not isinstance(out[i], list) or not all(isinstance(t, str) for t in out[i]): raise ValueError(f"{f}, tasks: {out[i]!r:.60} is no list of names of tasks")
+    return out
 
 def find_mixtures(
     tasks: Mapping[str, Sequence[str]], # id → names of the tasks it was trained on
@@ -206,7 +209,7 @@ class CompositionExperiment:
 
     def __repr__(self) -> str: return f"CompositionExperiment({len(self.names)} adapters, {len(self.mixtures)} mixtures, deltas of width {self.matrix.shape[1]})"
 
-# %% ../nbs/15_composition.ipynb #f58fdf47
+# %% ../nbs/15_composition.ipynb #462fe582
 @patch(cls_method=True)
 def from_pool(
     cls: CompositionExperiment,
@@ -217,7 +220,8 @@ def from_pool(
     "Make an experiment of a pool in folders. Raises `ValueError` as the experiment itself."
     of, tasks = task_names({n: pool.sources[n] for n in pool.names}), {t.name: t for t in tasks}
     own = {n: tasks[ts[0]] for n, ts in of.items() if len(ts) == 1 and ts[0] in tasks}
-    rest = [t for n, t in tasks.items() if [n] not in of.values()]
+    trained = {t for ts in of.values() for t in ts}                     # mixtures count: who learned a task beside another has learned it
+    rest = [t for n, t in tasks.items() if n not in trained]
     fields = dict(mixtures=find_mixtures(of), labels=pool.labels, tasks=own, targets=rest, probes=pool.probes, delta=pool.delta)
     return cls(pool.base, dict(zip(pool.names, pool.deltas.matrix)), pool.sources, **{**fields, **kwargs})
 
@@ -321,11 +325,12 @@ def answer(
             bar.update(len(part))
     return [known[key(w, t)] for w, t in cases]
 
-# %% ../nbs/15_composition.ipynb #dd59ad53
+# %% ../nbs/15_composition.ipynb #637e6c0f
 def _random_parts(mixtures, pool, keep, r):
     "For each mixture, `keep` of its parts, and others at random from the rest of the pool."
     def one(m):
         others = [n for n in pool if n not in m.parts]
+        if not others: raise ValueError(f"{m.name} has no null: random sums need adapters of other tasks than its own")
         return [*r.permutation(list(m.parts))[:keep], *r.choice(others, len(m.parts) - keep, replace=len(others) < len(m.parts) - keep)]
     return [one(m) for m in mixtures]
 
@@ -337,12 +342,20 @@ def _shuffled(n, r):
     return out
 
 @patch
+def _addends(self: CompositionExperiment):
+    "All parts; where some mixture leaves none of them over, other single adapters as well, but no second teachers of the parts' tasks."
+    parts = list(dict.fromkeys(p for m in self.mixtures for p in m.parts))
+    if not any(set(parts) <= set(m.parts) for m in self.mixtures): return parts
+    known = {self.tasks[p].name for p in parts if p in self.tasks}
+    return parts + [n for n in self.singles if n not in parts and (n not in self.tasks or self.tasks[n].name not in known)]
+
+@patch
 def _parts(self: CompositionExperiment):
-    "Deltas of mixtures (M, d), of their parts (a list of (k, d)), and ids of all parts."
+    "Deltas of mixtures (M, d), of their parts (a list of (k, d)), and ids of what random sums are made of: all parts, and others where these are too few."
     if not self.mixtures: raise ValueError("there are no mixtures: additivity is tested on adapters that were trained on several tasks")
     at = {n: i for i, n in enumerate(self.names)}
     return (self.matrix[[at[m.name] for m in self.mixtures]], [self.matrix[[at[p] for p in m.parts]] for m in self.mixtures],
-            list(dict.fromkeys(p for m in self.mixtures for p in m.parts)))
+            self._addends())
 
 @patch
 def _predictions(self: CompositionExperiment):
@@ -350,7 +363,7 @@ def _predictions(self: CompositionExperiment):
     target, parts, _ = self._parts()
     best = [p[np.argmax(unit_rows(p) @ t)] for p, t in zip(parts, target)]
     return {"sum of parts": np.stack([p.sum(0) for p in parts]), "mean of parts": np.stack([p.mean(0) for p in parts]),
-            "best weights": np.stack([fit_weights(p, t) @ p for p, t in zip(parts, target)]), "best part alone": np.stack(best)}
+            "best weights": np.stack([fit_weights(p, t, signed=True) @ p for p, t in zip(parts, target)]), "best part alone": np.stack(best)}
 
 @patch
 def _nulls(self: CompositionExperiment, draws):
@@ -367,15 +380,17 @@ def _nulls(self: CompositionExperiment, draws):
 def _part_ranks(self: CompositionExperiment):
     "Rank of the right parts among all sums of as many parts, for each mixture, and how many there are."
     target, _, pool = self._parts()
-    ranks, sizes = [], []
-    for m, t in zip(self.mixtures, target):
-        sets = [frozenset(c) for c in combinations(pool, len(m.parts))]
-        cos = unit_rows(np.stack([np.sum([self.deltas[n] for n in s], 0) for s in sets])) @ t
-        ranks.append(int((cos > cos[sets.index(frozenset(m.parts))]).sum()) + 1)
-        sizes.append(len(sets))
+    rows = self.matrix[[self.names.index(n) for n in pool]]
+    dots, gram, ranks, sizes = target @ rows.T, rows @ rows.T, [], []        # (M, P), (P, P): sums needn't be formed
+    for m, t in zip(self.mixtures, dots):
+        sets = np.array([*combinations(range(len(pool)), len(m.parts)), sorted(map(pool.index, m.parts))])      # (S + 1, k)
+        length = np.sqrt(sum(gram[sets[:, i], sets[:, j]] for i in range(len(m.parts)) for j in range(len(m.parts))).clip(1e-300))
+        *cos, own = t[sets].sum(1) / length
+        ranks.append(int((cos > own).sum()) + 1)
+        sizes.append(len(cos))
     return ranks, sizes
 
-# %% ../nbs/15_composition.ipynb #a613b84e
+# %% ../nbs/15_composition.ipynb #1ba88fee
 FITTED = "composed, fitted weights"
 
 def times(
@@ -396,7 +411,7 @@ def _composed_sums(self: CompositionExperiment, weights):
     "Weighted sums of the mixtures' parts: name → M sums."
     target, parts, _ = self._parts()
     return ({times(w): [dict.fromkeys(m.parts, float(w)) for m in self.mixtures] for w in weights}
-            | {FITTED: [dict(zip(m.parts, fit_weights(p, t).tolist())) for m, p, t in zip(self.mixtures, parts, target)]})
+            | {FITTED: [dict(zip(m.parts, fit_weights(p, t, signed=True).tolist())) for m, p, t in zip(self.mixtures, parts, target)]})
 
 @patch
 def _composed_rows(self: CompositionExperiment, composed):
@@ -430,21 +445,28 @@ def _mixture_answers(self: CompositionExperiment, composed):
     shared = {m.name: self._relation(*m.parts) for m in self.mixtures}
     return t.assign(parts=t.mixture.map(shared))
 
-# %% ../nbs/15_composition.ipynb #1811b708
+# %% ../nbs/15_composition.ipynb #cbb3315f
 def _accuracy_summary(t, seed):
     "Mean over tasks, and over mixtures of the worse of their tasks."
     worse = t.groupby(["adapter", "mixture"], sort=False).exact_match.min().rename("worse_task").reset_index()
     return pd.concat([summarise(t, ["adapter"], ["exact_match"], "mixture", seed), summarise(worse, ["adapter"], ["worse_task"], "mixture", seed)], ignore_index=True)
 
 @patch
+def _levels(self: CompositionExperiment):
+    "Levels of additivity that there is all for."
+    parts = {p for m in self.mixtures for p in m.parts}
+    if self.base is None or not parts <= set(self.adapters): return (1,)
+    return (1, 2, 3) if parts <= set(self.tasks) and all(m.name in self.adapters for m in self.mixtures) else (1, 2)
+
+@patch
 def additivity(
     self: CompositionExperiment,
-    levels: Sequence[int] = (1, 2, 3),    # 1: sums of deltas, 2: deltas of composed adapters, 3: their answers
+    levels: Sequence[int] | None = None,  # 1: sums of deltas, 2: deltas of composed adapters, 3: their answers; by default what there are adapters and tasks for
     weights: Sequence[float] = (1, .5),   # common weights of parts to compose them with; fitted ones are added
     draws: int = 500,                     # of each null
 ) -> Result:                              # tables summary, predictions, nulls, ranks, and for level 3 answers and accuracy
     "Test whether mixtures are the sums of their parts. Raises `ValueError` without mixtures, or without what a level needs."
-    target = self._parts()[0]
+    target, levels = self._parts()[0], self._levels() if levels is None else levels
     rows = [self._scored(n, "mixture", p, target, 1) for n, p in self._predictions().items()]
     nulls, composed = self._nulls(draws), self._composed_sums(weights)
     measured = rows[0].cosine.mean()
@@ -467,7 +489,7 @@ def _facts(self: CompositionExperiment, **more):
     return dict(adapters=len(self.names), mixtures=len(self.mixtures), width=self.matrix.shape[1], probes=self._probe_count(),
         questions=self.questions, seed=self.seed, pool=sha256(self.matrix.astype(np.float32).tobytes()).hexdigest()[:16], **more)
 
-# %% ../nbs/15_composition.ipynb #523ce425
+# %% ../nbs/15_composition.ipynb #d5c9bf9a
 def _where(labels, group, part):
     "Where a group of probes lies, seen from one part: at home, in another part's home, or elsewhere."
     return "own" if labels[part] == group else "other" if group in labels.values() else "elsewhere"
@@ -500,12 +522,12 @@ def switching(
         for m in crossing:
             teacher, whole, parts = next(got), next(got), np.stack(list(islice(got, len(m.parts))))
             for what, d in (("mixture teacher", teacher), (times(1), whole)):
-                rows += [(what, m.name, group, p, _where({q: label[q] for q in m.parts}, group, p), w) for p, w in zip(m.parts, fit_weights(parts, d))]
+                rows += [(what, m.name, group, p, _where({q: label[q] for q in m.parts}, group, p), w) for p, w in zip(m.parts, fit_weights(parts, d, signed=True))]
     t = pd.DataFrame(rows, columns=["adapter", "mixture", "probes", "part", "where", "weight"])
     tables = dict(summary=summarise(t, ["adapter", "where"], ["weight"], "mixture", self.seed), nulls=_switch_null(t, draws, self.seed), weights=t)
     return Result("switching", tables, self._facts(by=kind, mixtures_across=len(crossing)))
 
-# %% ../nbs/15_composition.ipynb #66213e0a
+# %% ../nbs/15_composition.ipynb #d3b9b101
 @patch
 def layers(
     self: CompositionExperiment,
@@ -516,9 +538,10 @@ def layers(
     self._need_base()
     if settings is None: settings = {f"layer {i}": replace(self.delta, layer=i) for i in range(1, self.base.model.config.num_hidden_layers + 1)}
     names, found = [*(m.name for m in self.mixtures), *self._parts()[2]], []
+    read = {n: self.adapter(n) for n in names}
     for where, delta in settings.items():
-        here = replace(self, labels={}, deltas={n: self.deltas[n] for n in names}, delta=delta)
-        d = here._run((self.adapter(n) for n in names), self.probes, len(names))
+        here = replace(self, labels={}, deltas={n: self.deltas[n] for n in names}, adapters=read, delta=delta)
+        d = here._run(read.values(), self.probes, len(names))
         r = replace(here, deltas=dict(zip(names, d))).additivity((1, 2), (1, .5), draws)
         found.append((r["summary"].assign(setting=where), r["nulls"].assign(setting=where)))
     summary, nulls = (pd.concat(ts, ignore_index=True) for ts in zip(*found))
@@ -587,7 +610,7 @@ def _analogy_nulls(ranks, shuffled, ks):
     "hits@k of the analogy beside those of shuffled labels."
     return pd.DataFrame([dict(measure=f"hits@{k}", **null_row((ranks <= k).mean(), [(s <= k).mean() for s in shuffled])) for k in ks])
 
-# %% ../nbs/15_composition.ipynb #2ffb1bb3
+# %% ../nbs/15_composition.ipynb #4b4c879e
 def mean_of(
     recipe: str,       # such as 'a alone'
     scale: float = 1,  # factor on the mean
@@ -657,7 +680,7 @@ def _mean_ranks(self: CompositionExperiment, grid, ks):
 @patch
 def analogies(
     self: CompositionExperiment,
-    answers: int = 2,           # squares of each task whose composed adapter is asked; 0 asks none
+    answers: int | None = None, # squares of each task whose composed adapter is asked, 0 asks none; by default 2, where there are tasks
     scales: Sequence[float] = (1,), # factors on the mean of all squares; averages are shorter than what they average
     draws: int = 200,           # shuffles of labels
     ks: Sequence[int] = (1, 5), # of hits@k
@@ -675,30 +698,37 @@ def analogies(
     tables = dict(summary=summarise(pd.concat([t, means]), ["recipe"], [*(f"hits@{k}" for k in ks), "rank"], "answer", self.seed), ranks=t, means=means,
         nulls=_analogy_nulls(ranks[ANALOGY], shuffled, ks),
         null_curve=pd.DataFrame([(k, float(np.mean([(s <= k).mean() for s in shuffled])), float(np.quantile([(s <= k).mean() for s in shuffled], .95))) for k in range(1, len(self.names) - 2)], columns=["k", "mean", "p95"]))
+    answers = 2 * bool(self.tasks or self.targets) if answers is None else answers
     if answers:
         tables["answers"] = self._analogy_answers(answers, scales)
         tables["accuracy"] = summarise(tables["answers"], ["pool", "adapter"], ["exact_match"], "task", self.seed)
         tables["gains"] = paired_gains(tables["answers"], mean_of(ANALOGY), self.seed)
     return Result("analogies", tables, self._facts(analogies=len(asked), candidates=len(self.names) - 3, draws=draws, squares_asked=answers, scales=list(scales)))
 
-# %% ../nbs/15_composition.ipynb #c2ef2c03
+# %% ../nbs/15_composition.ipynb #57dd151a
 OWN, OTHERS = "its own delta", "another's delta"
+
+@patch
+def _with_adapter(self: CompositionExperiment): return [n for n in self.singles if n in self.adapters]
 
 @patch
 def _scaled(self: CompositionExperiment, names, weights):
     "Deltas of scaled adapters against scaled deltas, and against those of another adapter."
     own = np.stack([self.deltas[n] for n in names]).astype(float)
     got = self.composed_deltas([{n: w} for w in weights for n in names]).reshape(len(weights), len(names), -1)
-    other, rows = own[_shuffled(len(names), np.random.default_rng(self.seed))], []
-    for w, d in zip(weights, got):
-        rows += [compare_deltas(d, w * t).assign(weight=w, against=a, adapter=names) for a, t in ((OWN, own), (OTHERS, other))]
+    rows, against = [], {OWN: own}
+    if len(names) > 1: against[OTHERS] = own[_shuffled(len(names), np.random.default_rng(self.seed))]        # one alone has no other
+    for w, d in zip(weights, got): rows += [compare_deltas(d, w * t).assign(weight=w, against=a, adapter=names) for a, t in against.items()]
     return pd.concat(rows, ignore_index=True)[["weight", "against", "adapter", *MEASURES]]
+
+@patch
+def _asked_mixtures(self: CompositionExperiment): return [m for m in self.mixtures if m.name in self.adapters and all(p in self.tasks for p in m.parts)]
 
 @patch
 def _removals(self: CompositionExperiment, weights):
     "A mixture less one part: right answers on what was removed and on what should stay."
     rows = []
-    for m in self.mixtures:
+    for m in self._asked_mixtures():
         for p in m.parts:
             for q in m.parts:
                 what = "removed" if p == q else "kept"
@@ -711,20 +741,20 @@ def _removals(self: CompositionExperiment, weights):
 def negation(
     self: CompositionExperiment,
     weights: Sequence[float] = (-2, -1, -.5, .25, .5, .75, 1.5, 2), # factors to try
-    answers: bool = True,                                            # ask adapters, too
+    answers: bool = True,                                            # ask adapters, too, where there are tasks
     removed: Sequence[float] = (.25, .5, 1),                         # how much of a part to take out of a mixture
 ) -> Result:             # tables summary, scaled, and with answers: answers, removals and their accuracy
-    "Test how far the delta of a scaled adapter is the scaled delta, and what a minus does to answers."
-    names = [n for n in self.singles if n in self.adapters]
+    "Test how far the delta of a scaled adapter is the scaled delta, and what a minus does to answers. Raises `ValueError` without adapters."
+    names = self._with_adapter()
+    if not names: raise ValueError("this needs adapters, and there are none")
     t = self._scaled(names, weights)
     tables = dict(summary=summarise(t, ["weight", "against"], MEASURES, seed=self.seed), scaled=t)
-    if answers:
-        asked = [n for n in names if n in self.tasks]
+    if answers and (asked := [n for n in names if n in self.tasks]):
         rows = [(n, w) for w in sorted({*weights, 0., 1.}) for n in asked]
         got = self.answer([({n: float(w)} if w else {}, self.tasks[n]) for n, w in rows])
         tables["answers"] = pd.DataFrame([(n, self.tasks[n].name, w, v) for (n, w), v in zip(rows, got)], columns=["adapter", "task", "weight", "exact_match"])
         tables["accuracy"] = summarise(tables["answers"], ["weight"], ["exact_match"], "task", self.seed)
-        if self.mixtures:
+        if self._asked_mixtures():
             tables["removals"] = self._removals(removed)
             tables["removal_accuracy"] = summarise(tables["removals"], ["adapter", "task"], ["exact_match"], "mixture", self.seed)
     return Result("negation", tables, self._facts(weights=list(weights)))
@@ -752,7 +782,7 @@ def bend(
     off = np.linalg.norm(path - start - along[:, None] * line, axis=1) / length
     return pd.DataFrame(dict(along=along, off=off, gap=np.linalg.norm(path - start - ts[:, None] * line, axis=1) / length))
 
-# %% ../nbs/15_composition.ipynb #d28fd12e
+# %% ../nbs/15_composition.ipynb #e2687f1f
 @patch
 def _path_steps(self: CompositionExperiment, pairs, ts, plane):
     "Where paths run: a row for each step of each pair, with the same against another pair's line."
@@ -771,10 +801,11 @@ def paths(
     self: CompositionExperiment,
     pairs: Sequence[tuple[str, str]] | None = None, # ids of ends, two pairs or more; some drawn by default
     steps: int = 11,                                # points on each path, ends included
-    answers: bool = True,                           # ask both tasks along the way
+    answers: bool = True,                           # ask both tasks along the way, where all ends have one
 ) -> Result:                                        # tables summary, steps, pool (places on the map), and accuracy
     "Test whether adapters between two adapters lie between them in behaviour. Raises `ValueError` for fewer than two pairs, or unknown ids."
-    pairs = self.sample_pairs(12, list(self.tasks) or None) if pairs is None else [tuple(p) for p in pairs]
+    able = [n for n in self._with_adapter() if n in self.tasks]
+    pairs = self.sample_pairs(12, able if len(able) > 2 else self._with_adapter()) if pairs is None else [tuple(p) for p in pairs]
     if len(pairs) < 2 or steps < 3: raise ValueError(f"{len(pairs)} paths of {steps} steps: at least two paths and three steps are needed")
     for n in (n for p in pairs for n in p):
         if n not in self.deltas: raise ValueError(f"pairs: there is no delta of {n!r}{near_names(n, self.names)}")
@@ -783,7 +814,7 @@ def paths(
     inner = t[(t.t > 0) & (t.t < 1)].assign(path=lambda x: x.a + " → " + x.b)
     tables = dict(summary=summarise(inner.assign(what="between the ends"), ["what"], ["off", "gap", "null_gap"], "path", self.seed), steps=t,
         pool=pd.DataFrame(dict(adapter=self.names, x=xy[:, 0], y=xy[:, 1], **self.labels)))
-    if answers:
+    if answers and all(n in self.tasks for p in pairs for n in p):
         for end in "ab": t[f"exact_match_{end}"] = self.answer([({r.a: 1 - r.t, r.b: r.t}, self.tasks[getattr(r, end)]) for r in t.itertuples()])
         t["both"] = t[["exact_match_a", "exact_match_b"]].min(axis=1)
         tables["accuracy"] = summarise(t.assign(path=t.a + " → " + t.b), ["t"], ["exact_match_a", "exact_match_b", "both"], "path", self.seed)
@@ -831,7 +862,7 @@ def _twin_losses(self: CompositionExperiment, names):
     shadow = compare_deltas(both, twin).cosine - compare_deltas(both, r).cosine
     return pd.DataFrame(dict(a=names, b=[f"twin of {names[j]}" for j in order], loss=losses(both, r, twin), shadow=shadow, nonadditivity=compare_deltas(both, r + twin).relative_error, relation="a random twin"))
 
-# %% ../nbs/15_composition.ipynb #36e70796
+# %% ../nbs/15_composition.ipynb #992811bc
 @patch
 def _answer_losses(self: CompositionExperiment, table, sample):
     "Answers of a sample of ordered pairs beside those of a alone."
@@ -859,22 +890,38 @@ def correlation(
 def interference(
     self: CompositionExperiment,
     names: Sequence[str] | None = None, # ids; all single adapters by default
-    sample: int = 60,                   # ordered pairs whose answers are asked; 0 asks none
+    sample: int = 60,                   # ordered pairs whose answers are asked, where a has a task; 0 asks none
 ) -> Result:                            # tables summary, pairs, twins, and answers, accuracy, correlation
     "Measure for all pairs how much of a's behaviour is lost in a + b. Raises `ValueError` for fewer than two adapters."
-    names = [n for n in self.singles if n in self.adapters] if names is None else list(names)
+    names = self._with_adapter() if names is None else list(names)
     if len(names) < 2: raise ValueError(f"interference needs two adapters or more, got {names}")
     if lost := [n for n in names if n not in self.deltas]: raise ValueError(f"names: there is no delta of {lost[0]!r}{near_names(lost[0], self.names)}")
     t, twins = self._pair_losses(names), self._twin_losses(names)
     tables = dict(summary=summarise(pd.concat([t, twins]), ["relation"], ["loss", "shadow", "nonadditivity"], "a", self.seed), pairs=t, twins=twins)
-    if sample:
+    if sample and set(names) & set(self.tasks):
         tables["answers"] = s = self._answer_losses(t, sample)
         tables["accuracy"] = summarise(s, ["relation"], ["alone", "together", "lost"], "a", self.seed)
         tables["correlation"] = pd.DataFrame([dict(measure=m, **correlation(s[m], s.lost, seed=self.seed)) for m in ("loss", "shadow", "nonadditivity")])
     return Result("interference", tables, self._facts(pairs=len(t), sample=sample))
 
-# %% ../nbs/15_composition.ipynb #209b8cf7
+# %% ../nbs/15_composition.ipynb #30ac02a0
 STUDIES = ("additivity", "switching", "layers", "analogies", "negation", "paths", "interference")
+
+@patch
+def lacks(
+    self: CompositionExperiment,
+    kind: str,               # one of `STUDIES`
+    options: Mapping = {},   # arguments of the experiment
+) -> str | None:             # such as 'needs two adapters or more'
+    "Say why an experiment is impossible with this pool, or nothing."
+    n = len(self._with_adapter())
+    if kind in ("additivity", "layers", "switching") and not self.mixtures: return "no adapter here was trained on several tasks of which others were trained on each (`tasks` in task.json)"
+    if kind in ("additivity", "layers") and any(set(self._addends()) <= set(m.parts) for m in self.mixtures): return "needs adapters of other tasks than a mixture's own, for random sums"
+    if kind == "switching" and "groups" not in options: return "needs probes for each domain, or another kind of label (the option `groups`)"
+    if kind == "analogies" and len(self.labels) < 2: return "needs adapters with labels of two kinds, such as domain/behaviour in their ids"
+    if kind == "analogies" and not squares(self._grid()): return "labels form no square of four adapters"
+    need = dict(negation=1, interference=2, paths=3).get(kind, 0)
+    return f"needs {need} adapters of one task or more, there are {n}" if n < need else None
 
 @patch
 def study_key(
@@ -882,9 +929,10 @@ def study_key(
     kind: str,      # one of `STUDIES`
     options: dict,  # arguments of the experiment
 ) -> str:
-    "Hash what a result depends on: deltas, mixtures, labels, tasks, settings."
+    "Hash what a result depends on: deltas, mixtures, labels, questions, settings."
+    asked = {t.name: t.examples("test", self.questions, seed=self.seed) for t in (*self.tasks.values(), *self.targets)}
     about = dict(kind=kind, options=options, names=self.names, labels=self.labels, mixtures=[list(m) for m in self.mixtures], tasks={n: t.name for n, t in self.tasks.items()},
-        targets=[t.name for t in self.targets], probes=[p.tolist() for p in self.probes] if isinstance(self.probes, ProbeTokens) else list(self.probes or ()), delta=self.delta, facts=self._facts())
+        targets=[t.name for t in self.targets], asked=asked, probes=[p.tolist() for p in self.probes] if isinstance(self.probes, ProbeTokens) else list(self.probes or ()), delta=self.delta, facts=self._facts())
     return hash_json(about)[:16]
 
 def run_study(
@@ -893,10 +941,11 @@ def run_study(
     kinds: Sequence[str] = STUDIES,                 # which experiments; `switching` is left out without groups
     options: Mapping[str, dict] | None = None,      # kind → arguments, such as {'switching': {'groups': …}}
 ) -> dict[str, Result]:                             # kind → result
-    "Run experiments, each once. Raises `ValueError` for unknown kinds."
+    "Run experiments, each once. Raises `ValueError` for unknown kinds, `OSError` at once when nothing can be written."
     for k in [*kinds, *(options or {})]:
         if k not in STUDIES: raise ValueError(f"{k!r}: there is no such experiment; there are {', '.join(STUDIES)}{near_names(k, list(STUDIES))}")
-    out = {}
+    Path(output_dir).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=output_dir): out = {}                # better now than after an hour's work
     for kind in kinds:
         args = dict((options or {}).get(kind, {}))
         if kind == "switching" and "groups" not in args: continue
