@@ -8,7 +8,7 @@ __all__ = ['KINDS', 'LEGEND', 'DeltaSpace', 'delta_space', 'draw_probes', 'relat
            'curve_point', 'keep_table', 'growing_curve', 'curve_table', 'curve_figure', 'inversions_figure',
            'delta_conditions', 'generate_from_deltas']
 
-# %% ../nbs/26_inversion.ipynb #606ebf0e
+# %% ../nbs/26_inversion.ipynb #3ff13044
 import html, random, time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,17 +31,16 @@ from .dataset import TeacherDataset
 from .delta import auto_batch_tokens, batch_deltas, delta_settings, probe_activations
 from .delta_cache import DeltaCache, settings_differences
 from .evaluation import derangement, evaluate_banks, weighted_bank
-from .files import hash_json, read_json, write_json
+from .files import hash_json, near_names, read_json, write_json
 from .functional_lora import attach
 from .generator import Generator
 from .lora import LoraAdapter, LoraBank, LoraShape
 from .losses import attached_deltas, squared_norms
 from .models import Base, base_fingerprint
-from .probes import ProbeTokens, create_generic_probes, tokenize_probes
-from .retrieval import near_names
+from .probes import ProbeTokens, create_generic_probes, pad_probes, tokenize_probes
 from .tasks import TaskData, TaskLike, encode_answers, exact_match
 
-# %% ../nbs/26_inversion.ipynb #a8518c80
+# %% ../nbs/26_inversion.ipynb #05f8f280
 @dataclass(frozen=True, eq=False, repr=False)
 class DeltaSpace:
     "Everything that a delta depends on besides the adapter."
@@ -68,7 +67,7 @@ def delta_space(
     max_length: int = 256,                             # tokens of a probe; a longer text is refused
 ) -> DeltaSpace:
     "Say where deltas are read. Raises `ValueError` for probes or a layer that can't be."
-    tokens = probes if isinstance(probes, ProbeTokens) else tokenize_probes(base.tokenizer, list(create_generic_probes() if probes is None else probes), max_length)
+    tokens = probes if isinstance(probes, ProbeTokens) else tokenize_probes(base.tokenizer, create_generic_probes() if probes is None else probes, max_length)
     with torch.no_grad(): activation = probe_activations(base.model, tokens, delta)[0]
     return DeltaSpace(base, tokens, delta, activation.cpu())
 
@@ -84,17 +83,18 @@ def deltas(
     parts = [[adapters[j] for j in range(s, min(s + many, len(adapters)))] for s in range(0, len(adapters), many)]
     return torch.cat([batch_deltas(self.base.model, p, self.probes, self.activation, self.delta) for p in parts])
 
-# %% ../nbs/26_inversion.ipynb #db35a95a
+# %% ../nbs/26_inversion.ipynb #07930341
 @patch
 def cached(
     self: DeltaSpace,
     cache_dir: str | Path,    # a folder that `compute_deltas` wrote
 ) -> dict[str, np.ndarray]:   # adapter id → (d,) float32
-    "Read deltas of this space from a cache. Raises `ValueError` showing both settings when it was made for another one."
-    if off := settings_differences(DeltaCache(cache_dir).manifest["config"], self.settings): raise ValueError(f"{cache_dir}: its deltas were read elsewhere and can't be compared: {'; '.join(off)}")
+    "Read deltas of this space from a cache. Raises `FileNotFoundError` for a folder without any, `ValueError` showing both settings when it was made for another space."
+    if not (there := DeltaCache(cache_dir).manifest["config"]): raise FileNotFoundError(f"{cache_dir} holds no deltas: compute them there first")
+    if off := settings_differences(there, self.settings): raise ValueError(f"{cache_dir}: its deltas were read elsewhere and can't be compared: {'; '.join(off)}")
     return DeltaCache(cache_dir, self.settings).get_all_deltas()
 
-# %% ../nbs/26_inversion.ipynb #7899612e
+# %% ../nbs/26_inversion.ipynb #32a9329e
 def draw_probes(
     tok: PreTrainedTokenizerBase,
     tasks: Sequence[TaskData], # whose training examples are used; never held-out ones
@@ -110,7 +110,7 @@ def draw_probes(
         (p, a, _), = encode_answers(tok, [prompt], [answer])
         where = r.random()
         ids.append(p + a[:int(where * len(a))] if inside else p)
-    return ProbeTokens(torch.nn.utils.rnn.pad_sequence(list(map(torch.tensor, ids)), batch_first=True, padding_value=tok.pad_token_id or 0), torch.tensor(list(map(len, ids))))
+    return pad_probes(ids, int(tok.pad_token_id == 0))
 
 # %% ../nbs/26_inversion.ipynb #40998e16
 def relative_error(
@@ -171,10 +171,10 @@ def table(self: Inversion) -> pd.DataFrame: # a row for each adapter
 @patch
 def _repr_html_(self: Inversion): return f"<p>{html.escape(repr(self))}</p>" + self.table().to_html(index=False, float_format="%.4f", max_rows=20)
 
-# %% ../nbs/26_inversion.ipynb #6270e836
+# %% ../nbs/26_inversion.ipynb #555d4a85
 def _check_wanted(space, wanted, names):
     "Wanted deltas as (M, d) float32. Raises `ValueError` naming those that can't be asked for."
-    w = torch.as_tensor(wanted, dtype=torch.float32)
+    w = torch.as_tensor(wanted, dtype=torch.float32).detach().cpu()
     if w.dim() != 2 or not len(w) or w.shape[1] != space.width: raise ValueError(f"wanted deltas have shape {tuple(w.shape)}, (M, {space.width}) is asked for by {space!r}; were they made with other probes, another layer or aggregation?")
     if len(names) != len(w): raise ValueError(f"names: {len(names)} for {len(w)} wanted deltas")
     if bad := [n for n, ok in zip(names, torch.isfinite(w).all(1)) if not ok]: raise ValueError(f"wanted deltas of {bad} hold NaN or inf")
@@ -220,12 +220,13 @@ def _backward(space, wanted, bank, start, penalty, max_tokens):
         loss.backward()
     return torch.cat([e.detach().cpu() for e in errors])
 
-# %% ../nbs/26_inversion.ipynb #dfc545a1
+# %% ../nbs/26_inversion.ipynb #595fe8ba
 def _rate(step, steps, lr): return lr * min(1, (step + 1) / 5, (steps - step) / (.7 * steps))     # as the lab's teachers are trained
 
 def _pick(space, wanted, each, generator):
     "The space and wanted deltas of one step: all probes, or `each` of them."
     P = len(space.probes.lengths)
+    if each is not None and each < 1: raise ValueError(f"probes_each: {each} probes in a step; one is needed at least")
     return (space, wanted) if each is None or each >= P else some_probes(space, wanted, torch.randperm(P, generator=generator)[:each])
 
 def invert(
@@ -262,7 +263,7 @@ def _finish(space, bank, wanted, seen, begun):
     bank = bank.to("cpu")
     return Inversion(bank, wanted, space.deltas(bank), time.perf_counter() - begun, history)
 
-# %% ../nbs/26_inversion.ipynb #dde9cc78
+# %% ../nbs/26_inversion.ipynb #0a401600
 def span_weights(
     pool: Tensor,                   # deltas of N adapters, (N, d)
     wanted: Tensor,                 # (M, d)
@@ -270,7 +271,9 @@ def span_weights(
     k: int | None = None,           # only the nearest by cosine; None is all
     strength: float = .1,           # of the ridge penalty, in units of the deltas' mean square length
 ) -> Tensor:                        # (M, N)
-    "Return weights with which the pool's deltas come near to wanted ones. Raises `ValueError` where no adapter may be used."
+    "Return weights with which the pool's deltas come near to wanted ones. Raises `ValueError` where no adapter may be used, or none moves anything."
+    pool, wanted = pool.cpu(), wanted.cpu()
+    if not pool.any(): raise ValueError("the deltas of all adapters are zero: nothing can be built of them")
     allowed = torch.ones(len(wanted), len(pool), dtype=torch.bool) if allowed is None else allowed
     if not allowed.any(1).all(): raise ValueError(f"no adapter is left to start from for wanted deltas {(~allowed.any(1)).nonzero().flatten().tolist()}")
     weights = torch.zeros(len(wanted), len(pool), dtype=torch.float64)
