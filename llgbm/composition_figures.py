@@ -163,7 +163,7 @@ def analogy_answers_figure(
     says = " and ".join(f"{n[p]} {p} tasks" for p in ("seen", "unseen") if p in n)
     return _rows_of(lay_out(fig, "Analogies of weights at work", f"exact match on {says}, {result.facts['questions']} questions each; bars are 95% bootstrap intervals over tasks", 220 + 34 * len(order), legend=dict(orientation="h", y=-.14, yanchor="top", x=0)), order)
 
-# %% ../nbs/15_composition_figures.ipynb #75c7a695
+# %% ../nbs/15_composition_figures.ipynb #4c67409a
 def _weight_curve(fig, col, t, measure, name, color, factor=None, known=None):
     "A line over weights with its interval, through points that are known without measuring."
     t = t[t.measure == measure].sort_values("weight")
@@ -191,7 +191,7 @@ def negation_figure(
         fig.update_yaxes(row=1, col=3, tickformat=".0%", range=[-.03, 1.03])
     fig.update_xaxes(title="w").update_annotations(font_size=13)
     minus = pick(own, "cosine", weight=-1) if (own.weight == -1).any() else None
-    says = f"Δ(−a) against −Δ(a): cosine {_said(minus)}, length × {pick(own, 'norm_ratio', weight=-1).mean:.2f}; another's −Δ: {_said(pick(other, 'cosine', weight=-1))}" if minus else "measured beside w·Δ(a), and another adapter's"
+    says = f"Δ(−a) against −Δ(a): cosine {_said(minus)}, length × {pick(own, 'norm_ratio', weight=-1).mean:.2f}; another's −Δ: {_said(pick(other, 'cosine', weight=-1)) if len(other) else 'there is none'}" if minus else "measured beside w·Δ(a), and another adapter's"
     fig = lay_out(fig, "Scaled and negated adapters", says, 430, legend=dict(orientation="h", y=-.2, yanchor="top", x=0))
     return fig.update_layout(margin_t=104)
 
@@ -335,10 +335,11 @@ def _analogy_says(r):
         out.append("Task by task, the mean of all analogies gains " + "; ".join(f"{_gain(e)} over {o}" for o, e in zip(g.over, (Estimate(*v) for v in g[["mean", "low", "high", "n"]].to_numpy()))) + ".")
     return out
 
-# %% ../nbs/15_composition_figures.ipynb #a19db840
+# %% ../nbs/15_composition_figures.ipynb #960a4a75
 def _negation_says(r):
     s = r["summary"]
-    row = lambda w: f"w = {w:g}: cosine {_said(pick(s, 'cosine', weight=w, against=OWN))} (another's {pick(s, 'cosine', weight=w, against=OTHERS).mean:.2f}), length × {pick(s, 'norm_ratio', weight=w, against=OWN).mean:.2f}"
+    other = lambda w: f" (another's {pick(s, 'cosine', weight=w, against=OTHERS).mean:.2f})" if OTHERS in set(s.against) else ""
+    row = lambda w: f"w = {w:g}: cosine {_said(pick(s, 'cosine', weight=w, against=OWN))}{other(w)}, length × {pick(s, 'norm_ratio', weight=w, against=OWN).mean:.2f}"
     out = ["Δ(w·a) against w·Δ(a): " + "; ".join(map(row, sorted(s.weight.unique()))) + "."]
     if "accuracy" in r.tables: out.append("Right answers of w·a on a's task: " + "; ".join(f"w = {w:g} {m:.0%}" for w, m in zip(r["accuracy"].weight, r["accuracy"]["mean"])) + ".")
     if "removal_accuracy" in r.tables: out.append("A mixture less a part: " + "; ".join(f"{a}, kept {_percent(pick(r['removal_accuracy'], 'exact_match', adapter=a, task='kept'))}, removed {_percent(pick(r['removal_accuracy'], 'exact_match', adapter=a, task='removed'))}" for a in dict.fromkeys(r["removal_accuracy"].adapter)) + ".")
@@ -368,7 +369,7 @@ def findings(
     "Say what was measured, in words."
     return _SAYS[result.kind](result)
 
-# %% ../nbs/15_composition_figures.ipynb #95c9d83b
+# %% ../nbs/15_composition_figures.ipynb #1136926d
 _ASKS = dict(
     additivity=("Additivity", "Train one adapter on two tasks. Is its delta the sum of the deltas of two adapters with one task each? And does their concatenation do both tasks?"),
     switching=("A sum or a switch?", "On average over probes a mixture may look like half a sum. Does it do half of both everywhere, or all of one thing here and of the other there?"),
@@ -397,7 +398,8 @@ def write_composition_page(
     title: str = "Behavioural algebra",           # heading
     facts: Mapping[str, object] | None = None,    # what else to say at the top, such as {'base': …, 'probes': …}
 ) -> Path:
-    "Write a study as one HTML file that needs nothing else. Raises `ValueError` without results, or for those of another kind."
+    "Write a study as one HTML file that needs nothing else. Raises `ValueError` without results, for those of another kind, and naming the field that one lacks."
+    for r in results.values(): r.check()
     figures = composition_figures(results)
     if not figures: raise ValueError("no results to show: run the study first")
     some = next(iter(results.values())).facts
