@@ -7,8 +7,8 @@ __all__ = ['COMPOSITION_FILE', 'RED', 'OTHERS', 'DeltaMap', 'Near', 'Measured', 
            'CompositionState', 'frequent', 'colours_of', 'telling_kind', 'composition_figure', 'WeightRow', 'search',
            'AdapterList', 'CompositionPanel', 'composition_panel']
 
-# %% ../nbs/17_composition_panel.ipynb #cdc8e116
-import math, time
+# %% ../nbs/17_composition_panel.ipynb #59fc4cc4
+import html, math, time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ from .pool import AdapterPool, open_pool
 from .tasks import answer_greedily
 from .views import Debounce, Panel, Sample, card, escape, facts_html, legend_html, row, sample_cards
 
-# %% ../nbs/17_composition_panel.ipynb #075ede59
+# %% ../nbs/17_composition_panel.ipynb #1bc0d59c
 @dataclass(frozen=True, eq=False)
 class DeltaMap:
     "A plane in delta space; the base (a delta of zero) lies at its origin."
     axes: np.ndarray   # (d, 2), orthonormal
-    share: float       # of the deltas' variance that the plane shows
+    share: float       # of the deltas' variance that the plane shows; all of it for one or two
 
     @classmethod
     def fit(
@@ -47,7 +47,7 @@ class DeltaMap:
     ) -> "DeltaMap":
         "Find the plane in which deltas differ most."
         x = np.asarray(deltas, np.float64)
-        axes, share = np.zeros((x.shape[1], 2)), 0.0
+        axes, share = np.zeros((x.shape[1], 2)), 1.0
         if len(x) > 2 and np.ptp(x, axis=0).any():
             found = PCA(min(2, *x.shape), random_state=0).fit(x)
             V, share = found.components_, float(found.explained_variance_ratio_.sum())
@@ -109,15 +109,15 @@ def cosine(
     u, v = unit_rows(np.stack([a, b]))
     return float(np.clip(u @ v, -1, 1)) if u.any() and v.any() else math.nan
 
-# %% ../nbs/17_composition_panel.ipynb #a4be2e9e
+# %% ../nbs/17_composition_panel.ipynb #b9a909ad
 def check_weight(
     name: str,     # whose
     weight: float,
 ) -> float:
-    "Check a weight. Raises `ValueError` for what is no finite number."
+    "Check a weight. Raises `ValueError` for what is no number between minus a million and a million."
     try: w = float(weight)
     except (TypeError, ValueError): raise ValueError(f"the weight of {name!r} must be a number, got {weight!r:.40}") from None
-    if not math.isfinite(w): raise ValueError(f"the weight of {name!r} is {w}: it must be finite")
+    if not abs(w) <= 1e6: raise ValueError(f"the weight of {name!r} is {w}: it must be finite, and no larger than a million")
     return w + 0.0      # no −0
 
 def as_prompt(
@@ -130,7 +130,7 @@ def as_prompt(
     ids = tokenizer(text)["input_ids"]
     return tokenizer.bos_token + text if tokenizer.bos_token and ids[:1] == [tokenizer.bos_token_id] else text
 
-# %% ../nbs/17_composition_panel.ipynb #c8d6872a
+# %% ../nbs/17_composition_panel.ipynb #c10365f4
 class CompositionState:
     "A composition in the making: weights, where they lead, and what was measured and said."
     def __init__(
@@ -145,7 +145,7 @@ class CompositionState:
         self.answers: Answers | None = None             # the last answers
         self._weights, self._past, self._future, self._dragged = {}, [], [], None
         self._place, self._unit = {n: i for i, n in enumerate(pool.names)}, unit_rows(pool.deltas.matrix)
-        if start: self._weights = resolve(start, pool.names).weights if isinstance(start, str) else self._checked(start)
+        if start: self._weights = self._checked(resolve(start, pool.names).weights if isinstance(start, str) else start)
 
     @property
     def weights(self) -> dict[str, float]: # in the order they were chosen
@@ -226,7 +226,7 @@ def can_redo(self: CompositionState) -> bool:
     "Whether a step was undone."
     return bool(self._future)
 
-# %% ../nbs/17_composition_panel.ipynb #49f15dc5
+# %% ../nbs/17_composition_panel.ipynb #792a8f5d
 @patch(as_prop=True)
 def expression(self: CompositionState) -> str:
     "The composition as text; empty when nothing is chosen."
@@ -237,15 +237,20 @@ def set_expression(
     self: CompositionState,
     text: str, # such as 'math/polite/0 - 0.5*shout'; empty takes all out
 ) -> None:
-    "Choose adapters by an expression. Raises `ExpressionError` that shows the place."
-    self._take(resolve(text, self.pool.names).weights if text.strip() else {})
+    "Choose adapters by an expression. Raises `ExpressionError` that shows the place, and `ValueError` as `set_weights`."
+    self._take(self._checked(resolve(text, self.pool.names).weights) if text.strip() else {})
 
-# %% ../nbs/17_composition_panel.ipynb #1f113bae
+# %% ../nbs/17_composition_panel.ipynb #6ef50893
+@patch
+def _sum(self: CompositionState, weights):
+    "The weighted sum of deltas, (d,) float32."
+    at = [self._place[n] for n in weights]
+    return np.asarray(list(weights.values()), np.float32) @ self.pool.deltas.matrix[at] if at else np.zeros(self.pool.deltas.matrix.shape[1], np.float32)
+
 @patch(as_prop=True)
 def predicted(self: CompositionState) -> np.ndarray: # (d,) float32
     "The weighted sum of the deltas of what is chosen; zero when nothing is."
-    at = [self._place[n] for n in self._weights]
-    return np.asarray(list(self._weights.values()), np.float32) @ self.pool.deltas.matrix[at] if at else np.zeros(self.pool.deltas.matrix.shape[1], np.float32)
+    return self._sum(self._weights)
 
 @patch
 def path(self: CompositionState) -> np.ndarray: # (k + 1, 2)
@@ -265,7 +270,7 @@ def nearest(
     cos = self._unit @ u
     return [Near(self.pool.names[i], float(cos[i])) for i in np.argsort(-cos, kind="stable")[:k]]
 
-# %% ../nbs/17_composition_panel.ipynb #5e5878e3
+# %% ../nbs/17_composition_panel.ipynb #5dbc50a4
 def _taking_part(weights):
     "Weights other than zero; an error when there are none."
     parts = {n: w for n, w in weights.items() if w}
@@ -276,11 +281,12 @@ def _taking_part(weights):
 def compose(
     self: CompositionState,
     weights: Mapping[str, float] | None = None, # by id; by default the chosen ones
+    method: str | None = None,                  # one of `METHODS`; by default the chosen one
 ) -> Merged:                                    # its `adapter` is what is wanted
-    "Merge what is chosen by `method` (pruning ones keep half of the entries). Raises `ValueError` when no weight is other than zero, and as `merge`."
-    parts = _taking_part(self._weights if weights is None else weights)
-    prunes = self.method.removesuffix("_svd") in ("ties", "dare_linear", "dare_ties", "magnitude_prune")
-    return merge({n: self.pool.adapter(n) for n in parts}, parts, self.method, density=.5 if prunes else None)
+    "Merge what is chosen by its method (pruning ones keep half of the entries). Raises `ValueError` when no weight is other than zero, and as `merge`."
+    parts, method = _taking_part(self._weights if weights is None else weights), method or self.method
+    prunes = method.removesuffix("_svd") in ("ties", "dare_linear", "dare_ties", "magnitude_prune")
+    return merge({n: self.pool.adapter(n) for n in parts}, parts, method, density=.5 if prunes else None)
 
 @patch
 def set_method(
@@ -305,9 +311,9 @@ def measure(self: CompositionState) -> Measured:
     """Compute the delta of the composed adapter, and keep it beside its prediction.
 
     Raises `ValueError` as `compose`, for a composed adapter that overflows, and for handed-over deltas that are not of these probes."""
-    weights, predicted = self.weights, self.predicted
-    first = next(iter(_taking_part(weights)))
-    merged, method = self.compose(weights), self.method
+    weights, method = self.weights, self.method         # sliders may move while this runs
+    first, predicted = next(iter(_taking_part(weights))), self._sum(weights)
+    merged = self.compose(weights, method)
     delta, again = self.pool.measure([merged.adapter, self.pool.adapter(first)])
     if self.pool.given: _check_given(first, self.pool.deltas.matrix[self._place[first]], again)
     if not np.isfinite(delta).all(): raise ValueError("the composed adapter's activations are not finite: its weights are too large")
@@ -320,7 +326,7 @@ def _check_given(name, given, again, tolerance=.05):
     raise ValueError(f"the deltas that were handed over are not of these probes: that of {name!r} has width {len(given)} and norm {np.linalg.norm(given):.4g}, "
                      f"these probes give width {len(again)} and norm {np.linalg.norm(again):.4g}; pass `probes=` and `delta=` with which they were made, or no deltas")
 
-# %% ../nbs/17_composition_panel.ipynb #76fcc410
+# %% ../nbs/17_composition_panel.ipynb #75ffea0e
 @patch
 def ask(
     self: CompositionState,
@@ -331,13 +337,13 @@ def ask(
     "Ask the base, each part and the composed adapter the same thing at once. Raises `ValueError` for an empty prompt, and as `compose`."
     prompt, chosen, method, weights = self.prompt if prompt is None else prompt, self.weights, self.method, {n: w for n, w in self._weights.items() if w}
     if not prompt.strip(): raise ValueError("the prompt is empty: type something to ask")
-    bank = LoraBank.from_adapters([*(self.pool.adapter(n) for n in weights), self.compose(weights).adapter], torch.float32) if weights else None
+    bank = LoraBank.from_adapters([*(self.pool.adapter(n) for n in weights), self.compose(weights, method).adapter], torch.float32) if weights else None
     rows = [-1, *range(len(weights) + 1)] if weights else [0]
     texts = answer_greedily(self.pool.base, [as_prompt(self.pool.base.tokenizer, prompt, chat)] * len(rows), bank, rows, max_new_tokens)
     self.answers = Answers(chosen, prompt, texts[0], dict(zip(weights, texts[1:])), texts[-1] if weights else texts[0], method)
     return self.answers
 
-# %% ../nbs/17_composition_panel.ipynb #409256d4
+# %% ../nbs/17_composition_panel.ipynb #cd567d07
 COMPOSITION_FILE = "composition.json"
 
 @patch
@@ -353,7 +359,9 @@ def export(
 ) -> Path:
     "Write the composed adapter as a PEFT directory, with a note of what it is made of. Raises as `compose`, and `FileExistsError` when something else is there."
     if not str(folder).strip(): raise ValueError("no folder to write to: name one")
-    return self.compose().adapter.save_pretrained(folder, extra={COMPOSITION_FILE: self.to_dict()})
+    note = self.to_dict()                               # of this moment: sliders may move while this runs
+    merged = self.compose({e["adapter"]: e["weight"] for e in note["weights"]}, note["method"])
+    return merged.adapter.save_pretrained(folder, extra={COMPOSITION_FILE: note})
 
 @patch
 def save(
@@ -389,7 +397,7 @@ def load(
     if list(weights.items()) == list(self._weights.items()): self.set_method(self.method)
     else: self._take(weights)
 
-# %% ../nbs/17_composition_panel.ipynb #b7f077f5
+# %% ../nbs/17_composition_panel.ipynb #e1b2197f
 _COLOURS = tuple(c for c in PALETTE if c != "#3F3F3F")       # which would be lost on a dark page
 RED, OTHERS = "#E0393E", "others"
 _SIGNS = {"base": ("✚", "#8a94a3"), "predicted": ("★", RED), "measured": ("◇", RED)}
@@ -398,9 +406,10 @@ def frequent(
     labels: Sequence[str],    # N labels
     most: int = len(_COLOURS),
 ) -> list[str]:               # N labels, all but the most frequent ones replaced
-    "Keep as many labels as there are colours."
-    known = Counter(l for l in labels if l != UNLABELLED)
-    keep = {l for l, _ in sorted(known.items(), key=lambda e: (-e[1], e[0]))[:most]}
+    "Keep as many labels as there are colours, and none of those that are as frequent as one that finds no colour, unless all are."
+    known = sorted(Counter(l for l in labels if l != UNLABELLED).items(), key=lambda e: (-e[1], e[0]))
+    cut = known[most][1] if len(known) > most else 0
+    keep = {l for l, n in known if n > cut} or {l for l, _ in known[:most]}
     return [l if l in keep else UNLABELLED if l == UNLABELLED else OTHERS for l in labels]
 
 def colours_of(
@@ -420,6 +429,10 @@ def telling_kind(
         except ValueError: return -2.0                     # too few labels to tell
     return max(pool.labels, key=score, default=None)
 
+def _plain(text):
+    "Escape text for plotly, which shows an escaped quotation mark as it is written."
+    return html.escape(text, quote=False)
+
 def _marker(**kw): return dict(size=11, line=dict(width=1, color="rgba(255,255,255,.75)"), **kw)
 
 def composition_figure(
@@ -431,7 +444,7 @@ def composition_figure(
     ls, fig = np.array(frequent(state.pool.labels[kind]) if kind else [UNLABELLED] * len(names)), go.Figure()
     for l, c in colours_of(state.pool.labels[kind] if kind else ls).items():
         at = np.flatnonzero(ls == l)
-        fig.add_scatter(x=xy[at, 0], y=xy[at, 1], mode="markers", name=escape(l if kind else "adapters"), customdata=at, hovertext=[f"<b>{escape(n)}</b>" for n in names[at]], hoverinfo="text", marker=_marker(color=c, opacity=.85))
+        fig.add_scatter(x=xy[at, 0], y=xy[at, 1], mode="markers", name=_plain(l if kind else "adapters"), customdata=at, hovertext=[f"<b>{_plain(n)}</b>" for n in names[at]], hoverinfo="text", marker=_marker(color=c, opacity=.85))
     fig.add_scatter(x=[], y=[], mode="lines", name="way", line=dict(color="#8a94a3", width=2, dash="dot"), hoverinfo="skip")
     fig.add_scatter(x=[], y=[], mode="markers", name="chosen", marker=dict(symbol="circle-open", size=19, color=RED, line_width=2), hoverinfo="skip")
     fig.add_scatter(x=[0], y=[0], mode="markers", name="base", marker=dict(symbol="cross", size=13, color="#8a94a3"), hovertext=["<b>base</b>: a delta of zero"], hoverinfo="text")
@@ -716,7 +729,7 @@ def _refresh_rows(self: CompositionPanel, weights):
         self.weights_box.children = tuple(self.rows.values()) or (hint,)
     for n, r in self.rows.items(): r.show(weights[n])
 
-# %% ../nbs/17_composition_panel.ipynb #f4d5b343
+# %% ../nbs/17_composition_panel.ipynb #f28d72f0
 def _near_text(near): return ", ".join(f"{n.name} ({n.cosine:.2f})" for n in near) or "–"
 def _number(x): return "–" if math.isnan(x) else f"{x:.3g}"
 
@@ -726,7 +739,8 @@ def _refresh_map(self: CompositionPanel, weights):
     way, m = self.state.path(), self.state.measured if self.state.is_current(self.state.measured) else None
     chosen = self.state.plane.place(self.state.pool.deltas.matrix[[self.state._place[n] for n in weights]])
     end, truth = (way[-1:] if weights else way[:0]), self.state.plane.place(m.delta[None]) if m else way[:0]
-    texts = dict(predicted=f"<b>predicted</b>: {escape(self.state.expression)}", measured=f"<b>measured</b>: {escape(self.state.expression)}")
+    said = _plain(self.state.expression)
+    texts = dict(predicted=f"<b>predicted</b>: {said}", measured=f"<b>measured</b>: {said}")
     with self.figure.batch_update():
         for name, xy in dict(way=way, chosen=chosen, predicted=end, measured=truth).items(): _move(self.traces[name], xy, texts.get(name))
     self._refresh_facts(m)
