@@ -128,7 +128,7 @@ def state_error(
     "Measure the squared distance from the oracle's states in units of the base's."
     return ((candidate - oracle).square().sum() / (bare - oracle).square().sum().clamp(min=1e-12)).item()
 
-# %% ../nbs/25_evaluation.ipynb #fae226ab
+# %% ../nbs/25_evaluation.ipynb #3920450e
 class Yardstick(NamedTuple):
     "What the oracles of T tasks do, for candidates to be compared with."
     rows: list[Rows]        # T times n encoded test examples
@@ -159,7 +159,7 @@ def make_yardstick(
     max_tokens: int | None = None,          # tokens in a forward
 ) -> Yardstick:
     "Run the oracles on their own tasks and on probes."
-    rows, tokens = test_rows(base, tasks, n, seed), tokenize_probes(base.tokenizer, list(probes or create_generic_probes()), 256)
+    rows, tokens = test_rows(base, tasks, n, seed), tokenize_probes(base.tokenizer, probes or create_generic_probes(), 256)
     activation = probe_activations(base.model, tokens)[0].cpu()
     states, bare = (row_states(base, b, rows, max_tokens) for b in (reference, None))
     return Yardstick(rows, states, bare, tokens, activation, probe_deltas(base, reference, tokens, activation))
@@ -332,7 +332,7 @@ def ridge_of_teachers(
     ridge = torch.linalg.solve(gram + strength * gram.diagonal().mean() * torch.eye(N).to(gram), torch.eye(N).to(gram) - 1 / N)
     return weighted_bank(bank, (1 / N + w @ t.T @ ridge).float().cpu(), names)
 
-# %% ../nbs/25_evaluation.ipynb #a3584e67
+# %% ../nbs/25_evaluation.ipynb #6081052f
 def nearest_by_delta(
     wanted: Tensor,         # conditions of n tasks, (n, K, dim)
     teachers: Tensor,       # conditions of N teachers, (N, K, dim)
@@ -342,12 +342,14 @@ def nearest_by_delta(
     names: Sequence[str],   # of the n results
     k: int = 12,            # teachers in a sum
 ) -> LoraBank:
-    "Predict deltas, and add up teachers of the nearest. Raises `ValueError` for teachers of a single task, or whose deltas are zero."
+    "Predict deltas, and add up teachers of the nearest; a teacher whose delta is zero is never found. Raises `ValueError` for teachers of a single task, or when all their deltas are zero."
+    teachers, deltas, wanted = (t.float() for t in (teachers, deltas, wanted))
     predictor = DeltaPredictor(teachers.shape[-1], deltas.shape[-1], texts=teachers.shape[-2]).fit(teachers[:, None], deltas, tasks)
-    ids, weights = [f"{i}" for i in range(len(bank))], torch.zeros(len(wanted), len(bank))
-    index = AdapterIndex(ids, deltas)
+    there, weights = deltas.any(1).nonzero().flatten(), torch.zeros(len(wanted), len(bank))
+    if not len(there): raise ValueError(f"zero deltas of all {len(bank)} teachers: there is nothing to find them by")
+    index = AdapterIndex([f"{i}" for i in there.tolist()], deltas[there])
     for row, q in zip(weights, predictor(wanted)):
-        found = index.search(q, min(k, len(bank))).names
+        found = index.search(q, min(k, len(index))).names
         row[[int(i) for i in found]] = torch.tensor(fit_weights(np.stack([index[i] for i in found]), q.numpy()), dtype=torch.float32)
     return weighted_bank(bank, weights, names)
 
