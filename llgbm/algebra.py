@@ -6,7 +6,7 @@
 __all__ = ['compose_job', 'base_of_cache', 'pool_facts', 'predict_delta', 'delta_like', 'Retrieval', 'retrieve_job', 'Study',
            'composition_job', 'visualize_composition']
 
-# %% ../nbs/83_algebra.ipynb #54173291
+# %% ../nbs/83_algebra.ipynb #888b3ffa
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ import torch
 
 from . import lab
 from .atlas import labels_from_paths
-from .composition import STUDIES, CompositionExperiment, Result, load_results, run_study
+from .composition import STUDIES, CompositionExperiment, Result, check_study, load_results, run_study
 from .composition_figures import write_composition_page
 from .conditions import describe, encoder_from_settings
-from .config import ExperimentConfig
+from .config import ExperimentConfig, ModelConfig
 from .delta import compute_deltas, delta_settings, read_settings
 from .delta_cache import DeltaCache
 from .files import read_json
@@ -51,7 +51,7 @@ def compose_job(
     done.save_pretrained(output_dir)
     return done
 
-# %% ../nbs/83_algebra.ipynb #0dc8cbcf
+# %% ../nbs/83_algebra.ipynb #db5c91df
 def base_of_cache(
     cache_dir: str | Path, # deltas
 ) -> str:                  # as `open_base` takes it
@@ -59,6 +59,11 @@ def base_of_cache(
     name = DeltaCache(cache_dir).manifest["config"].get("base_name")
     if not name: raise FileNotFoundError(f"{cache_dir} holds no deltas, or doesn't say of which base: run compute-deltas with this --output_dir first")
     return {lab.base_name_of(family): ours for ours, family in lab.LAB_BASES.items()}.get(name, name)
+
+def _open_base_of(cache_dir, device):
+    "The base of a cache, in the precision in which its deltas were made."
+    dtype = DeltaCache(cache_dir).manifest["config"].get("dtype", "").removeprefix("torch.")
+    return open_base(ModelConfig(base_of_cache(cache_dir), dtype=dtype or None), device)
 
 def pool_facts(
     names: Sequence[str],       # ids of adapters
@@ -98,7 +103,7 @@ def delta_like(
     if found.failed: raise ValueError(f"{adapter.name}: {found.failed[adapter.name]}")
     return found.deltas[adapter.name]
 
-# %% ../nbs/83_algebra.ipynb #eb53b77c
+# %% ../nbs/83_algebra.ipynb #40ba169c
 @dataclass(frozen=True, repr=False)
 class Retrieval:
     "What a search found, and what was made of it."
@@ -112,7 +117,7 @@ class Retrieval:
 def retrieve_job(
     cache_dir: str | Path,                   # deltas to search
     text: str | None = None,                 # what to look for, in a sentence; needs a predictor
-    adapter: str | Path | None = None,       # or an adapter to find others like
+    adapter: str | Path | None = None,       # or an adapter to find others like; one of the pool is not found itself
     predictor: str | Path | None = None,     # a run of `train-delta-only --variant b2`
     checkpoint_dir: str | Path = "data/teacher_checkpoints", # where the adapters lie, for facts and merging
     k: int = 5,                              # how many
@@ -127,21 +132,15 @@ def retrieve_job(
     if text is not None and predictor is None: raise ValueError("a text is looked for by its predicted delta: name a predictor, from train-delta-only --variant b2")
     index = AdapterIndex.from_cache(cache_dir)
     index = AdapterIndex(index.names, index.matrix, pool_facts(index.names, checkpoint_dir), index.settings)
-    base = base or open_base(base_of_cache(cache_dir), device)
+    base = base or _open_base_of(cache_dir, device)
     query, settings = predict_delta(text, predictor, base) if text is not None else (delta_like(LoraAdapter.from_pretrained(adapter), index.settings, base), index.settings)
-    hits = index.search(query, k, metric, where, settings=settings)
+    itself = [n for n in index.names if adapter is not None and (Path(checkpoint_dir) / n).resolve() == Path(adapter).resolve()]
+    hits = index.search(query, k, metric, where, itself, settings=settings)
     merged = None if output_dir is None else retrieve_and_merge(hits, {n: Path(checkpoint_dir) / n for n in hits.names}, name=Path(output_dir).name)
     if merged: merged.save_pretrained(output_dir)
     return Retrieval(hits, repr(text) if text is not None else str(adapter), merged)
 
-# %% ../nbs/83_algebra.ipynb #b1b6c1c7
-def _possible(experiment, kinds):
-    "Experiments that a pool has what it takes for, and why the others are left out."
-    lacking = {}
-    if not experiment.mixtures: lacking |= dict(additivity="no adapter here was trained on several tasks of which others were trained on each (`tasks` in task.json)")
-    if len(experiment.labels) < 2: lacking |= dict(analogies="needs adapters with labels of two kinds, such as domain/behaviour in their ids")
-    return [k for k in kinds if k not in lacking], {k: why for k, why in lacking.items() if k in kinds}
-
+# %% ../nbs/83_algebra.ipynb #65c54459
 @dataclass(frozen=True, repr=False)
 class Study:
     "What became of a study of composition."
@@ -167,14 +166,15 @@ def composition_job(
     progress: bool = True,                  # show bars
 ) -> Study:
     "Test what adding adapters does, and draw it. Raises `ValueError` for unknown experiments, for a pool that has what it takes for none, and as `open_pool`."
-    tasks = find_tasks(data_dir).values() if data_dir else ()          # the cheap mistakes first
-    base = base or open_base(base_of_cache(cache_dir), device)
-    with one_thread() if base_of_cache(cache_dir) in lab.LAB_BASES else nullcontext():
+    tasks, options, made_on = find_tasks(data_dir).values() if data_dir else (), options or {}, base_of_cache(cache_dir)
+    check_study(output_dir, [*kinds, *options])                        # the cheap mistakes first
+    base = base or _open_base_of(cache_dir, device)
+    with one_thread() if made_on in lab.LAB_BASES else nullcontext():
         experiment = CompositionExperiment.from_pool(open_pool(base, Path(checkpoint_dir), cache_dir, progress=progress), tasks, questions=questions, seed=seed, progress=progress)
-        kinds, left_out = _possible(experiment, kinds)
-        if not kinds: raise ValueError("; ".join(f"{k}: {why}" for k, why in left_out.items()))
-        results = run_study(experiment, output_dir, kinds, options)
-    return Study(results, left_out, write_composition_page(Path(output_dir) / "composition.html", results, facts=dict(base=base_of_cache(cache_dir))))
+        left_out = {k: why for k in kinds if (why := experiment.lacks(k, options.get(k, {})))}
+        if not set(kinds) - set(left_out): raise ValueError("; ".join(f"{k}: {why}" for k, why in left_out.items()) or "no experiments are asked for")
+        results = run_study(experiment, output_dir, [k for k in kinds if k not in left_out], options)
+    return Study(results, left_out, write_composition_page(Path(output_dir) / "composition.html", results, facts=dict(base=made_on)))
 
 def visualize_composition(
     input_dir: str | Path,  # of a study

@@ -6,7 +6,7 @@
 __all__ = ['log', 'MEASURES', 'Weights', 'FITTED', 'ANALOGY', 'OWN', 'OTHERS', 'STUDIES', 'Estimate', 'estimate', 'summarise',
            'null_row', 'Result', 'load_results', 'compare_deltas', 'Mixture', 'task_names', 'find_mixtures',
            'CompositionExperiment', 'times', 'Square', 'squares', 'analogy_ranks', 'mean_of', 'square_weights',
-           'paired_gains', 'bend', 'random_twin', 'losses', 'correlation', 'run_study']
+           'paired_gains', 'bend', 'random_twin', 'losses', 'correlation', 'check_study', 'run_study']
 
 # %% ../nbs/15_composition.ipynb #64e16993
 import logging, math, tempfile
@@ -936,7 +936,7 @@ def interference(
         tables["correlation"] = pd.DataFrame([dict(measure=m, **correlation(s[m], s.lost, seed=self.seed)) for m in ("loss", "shadow", "nonadditivity")])
     return Result("interference", tables, self._facts(pairs=len(t), sample=sample))
 
-# %% ../nbs/15_composition.ipynb #b12ba75d
+# %% ../nbs/15_composition.ipynb #527b36e6
 STUDIES = ("additivity", "switching", "layers", "analogies", "negation", "paths", "interference")
 
 @patch
@@ -973,6 +973,16 @@ def _known(path):
     except FileNotFoundError: return None
     except ValueError as e: return log.warning("%s; it is made again", e)
 
+def check_study(
+    output_dir: str | Path, # of a study
+    kinds: Iterable[str],   # of experiments
+) -> None:
+    "Make the folder. Raises `ValueError` for unknown kinds, `OSError` when nothing can be written: better now than after an hour's work."
+    for k in kinds:
+        if k not in STUDIES: raise ValueError(f"{k!r}: there is no such experiment; there are {', '.join(STUDIES)}{near_names(k, list(STUDIES))}")
+    Path(output_dir).mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=output_dir).close()
+
 def run_study(
     experiment: CompositionExperiment,
     output_dir: str | Path,                         # `<kind>.json` files go there
@@ -980,10 +990,8 @@ def run_study(
     options: Mapping[str, dict] | None = None,      # kind → arguments, such as {'switching': {'groups': …}}
 ) -> dict[str, Result]:                             # kind → result
     "Run experiments, each once. Raises `ValueError` for unknown kinds, `OSError` at once when nothing can be written."
-    for k in [*kinds, *(options or {})]:
-        if k not in STUDIES: raise ValueError(f"{k!r}: there is no such experiment; there are {', '.join(STUDIES)}{near_names(k, list(STUDIES))}")
-    Path(output_dir).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=output_dir): out = {}                # better now than after an hour's work
+    check_study(output_dir, [*kinds, *(options or {})])
+    out = {}
     for kind in kinds:
         args = dict((options or {}).get(kind, {}))
         if kind == "switching" and "groups" not in args: continue
