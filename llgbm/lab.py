@@ -815,7 +815,7 @@ def train_bank(
     batches = adapter_batches(base.tokenizer, [_teacher_examples(s, batch_size * (steps + len(s.tasks))) for s in specs], batch_size)
     return fit_bank(base, fresh_bank(base, specs), batches, steps, lr, clip, torch.tensor([s.scaling for s in specs]), progress)
 
-# %% ../nbs/05_lab.ipynb #5f0855d0
+# %% ../nbs/05_lab.ipynb #fd78ce56
 def _record(spec, base, settings):
     "What `task.json` says before training: enough to tell whether a teacher is the one wanted."
     t = spec.tasks
@@ -829,6 +829,11 @@ def _is_there(folder, record):
     there = read_json(folder / "task.json")
     return all(there.get(k) == v for k, v in record.items())
 
+def _called(model):
+    "What a base is called: as it was loaded, or as its family when it was never saved."
+    name = model.config._name_or_path
+    return Path(name).resolve().name if name and Path(name).is_dir() else name or base_name_of(model.config.model_type)
+
 def save_teacher(
     adapter: LoraAdapter, # trained, B without scaling
     spec: TeacherSpec,
@@ -841,7 +846,7 @@ def save_teacher(
     family = base.model.config.model_type
     cfg = dict(target_modules=sorted(targets_of(spec, base.model)), layers_to_transform=spec.layers and list(spec.layers), fan_in_fan_out=family == "gpt2")
     with atomic_dir(folder) as tmp:
-        LoraAdapter(pairs, spec.path, base_name_of(family), cfg).save_pretrained(tmp, extra={"task.json": record})
+        LoraAdapter(pairs, spec.path, _called(base.model), cfg).save_pretrained(tmp, extra={"task.json": record})
         if spec.rslora: write_json(tmp / CONFIG_FILE, read_json(tmp / CONFIG_FILE) | dict(use_rslora=True, lora_alpha=spec.alpha))
     return Path(folder)
 
