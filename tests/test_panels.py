@@ -1,5 +1,5 @@
 "The apps in a real browser, without network: what is clicked reaches the plain objects, and what they say is seen."
-import os, shutil, socket, subprocess, sys, time
+import json, os, shutil, socket, subprocess, sys, time
 from dataclasses import replace
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -144,6 +144,13 @@ def test_look_follows_theme_and_width(page):
     assert root['width'] <= 390
     wide = page.evaluate("() => [...document.querySelectorAll('.llgbm-panel *')].filter(e => e.checkVisibility() && !e.closest('.js-plotly-plot, .llgbm-chips') && e.getBoundingClientRect().right > 391).map(e => e.className)")
     assert wide == []
+
+def test_app_says_why_it_can_not_open(tmp_path):
+    cells = [''.join(c['source']) for c in json.loads((ROOT/'nbs/apps/compose.ipynb').read_text())['cells'] if c['cell_type'] == 'code']
+    code = '\n'.join(cells) + '\nprint(type(panel).__name__, panel.children[1].seen)'
+    for env, why in (dict(LLGBM_ADAPTERS=str(tmp_path/'none')), 'no folder'), (dict(LLGBM_BASE=str(tmp_path/'nobody')), 'nobody'):
+        done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=os.environ | dict(LLGBM_OUTPUT=str(tmp_path)) | env, capture_output=True, text=True, timeout=WAIT)
+        assert done.returncode == 0 and done.stdout.startswith('Panel [') and why in done.stdout, done.stdout + done.stderr
 
 def test_nothing_broke(page, served):
     assert page.broken == []
