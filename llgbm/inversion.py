@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'LEGEND', 'DeltaSpace', 'delta_space', 'draw_probes', 'relative_error', 'some_probes', 'update_distance',
-           'Inversion', 'fresh_adapters', 'invert', 'span_weights', 'warm_start', 'judge_inversions', 'sum_up',
-           'curve_point', 'keep_table', 'growing_curve', 'curve_table', 'curve_figure', 'inversions_figure',
+           'Inversion', 'fresh_adapters', 'gradient_budget', 'invert', 'span_weights', 'warm_start', 'judge_inversions',
+           'sum_up', 'curve_point', 'keep_table', 'growing_curve', 'curve_table', 'curve_figure', 'inversions_figure',
            'delta_conditions', 'generate_from_deltas']
 
-# %% ../nbs/26_inversion.ipynb #3ff13044
+# %% ../nbs/26_inversion.ipynb #67043cc5
 import html, random, time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ import plotly.graph_objects as go
 import torch
 from fastcore.basics import patch
 from plotly.subplots import make_subplots
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
@@ -30,7 +30,7 @@ from .config import DeltaConfig
 from .dataset import TeacherDataset
 from .delta import auto_batch_tokens, batch_deltas, delta_settings, probe_activations
 from .delta_cache import DeltaCache, settings_differences
-from .evaluation import derangement, evaluate_banks, weighted_bank
+from .evaluation import ask, derangement, evaluate_banks, weighted_bank
 from .files import hash_json, near_names, read_json, write_json
 from .functional_lora import attach
 from .generator import Generator
@@ -38,7 +38,7 @@ from .lora import LoraAdapter, LoraBank, LoraShape
 from .losses import attached_deltas, squared_norms
 from .models import Base, base_fingerprint
 from .probes import ProbeTokens, create_generic_probes, pad_probes, tokenize_probes
-from .tasks import TaskData, TaskLike, encode_answers, exact_match
+from .tasks import TaskData, TaskLike, encode_answers
 
 # %% ../nbs/26_inversion.ipynb #05f8f280
 @dataclass(frozen=True, eq=False, repr=False)
@@ -200,13 +200,23 @@ def fresh_adapters(
     A = {m: (torch.rand(n, shape.rank, i, generator=g) * 2 - 1) / i ** .5 for m, (o, i) in shape.modules.items()}
     return LoraBank(A, {m: torch.zeros(n, o, shape.rank) for m, (o, i) in shape.modules.items()}, [f"adapter_{k}" for k in range(n)], base=shape.base)
 
-# %% ../nbs/26_inversion.ipynb #fc46b2ca
+# %% ../nbs/26_inversion.ipynb #451fe586
 def _errors(space, bank, wanted):
     "Relative errors (M,) of adapters that walk, on one device, with their graph."
     with attach(space.base.model, bank) as on: got = attached_deltas(space.base.model, on, space.probes, space.activation, space.delta)
     return relative_error(got, wanted.to(got.device))
 
 def _slice(bank, s): return LoraBank({m: t[s] for m, t in bank.A.items()}, {m: t[s] for m, t in bank.B.items()}, bank.names[s], base=bank.base)
+
+def gradient_budget(
+    model: nn.Module,             # the base
+    max_bytes: int | None = None, # of activations that are kept; by default 1 GiB, on a GPU two fifths of what is free
+) -> int:                         # tokens per forward
+    "Choose how many tokens go through a model at once when gradients are to come back."
+    c = model.config
+    each = c.num_hidden_layers * (3 * (getattr(c, "intermediate_size", None) or 4 * c.hidden_size) + 16 * c.hidden_size) * 4      # bytes of a token, generously
+    if max_bytes is None: max_bytes = torch.cuda.mem_get_info(model.device)[0] * 2 // 5 if model.device.type == "cuda" else 1 << 30
+    return max(1, min(max_bytes // each, 16384))
 
 def _backward(space, wanted, bank, start, penalty, max_tokens):
     "Add the gradients of all losses to the leaves; return relative errors (M,)."
@@ -220,7 +230,7 @@ def _backward(space, wanted, bank, start, penalty, max_tokens):
         loss.backward()
     return torch.cat([e.detach().cpu() for e in errors])
 
-# %% ../nbs/26_inversion.ipynb #595fe8ba
+# %% ../nbs/26_inversion.ipynb #70396c3a
 def _rate(step, steps, lr): return lr * min(1, (step + 1) / 5, (steps - step) / (.7 * steps))     # as the lab's teachers are trained
 
 def _pick(space, wanted, each, generator):
@@ -240,13 +250,14 @@ def invert(
     penalty: float = 0.,               # on the squared norm of the update's distance from the start
     seed: int = 0,                     # of fresh adapters and of the probes in a step
     names: Sequence[str] | None = None,# M names of the results
-    max_tokens: int = 16384,           # in a forward with its gradients
+    max_tokens: int | None = None,     # in a forward with its gradients; None follows the memory there is
     progress: bool = True,             # show a bar
 ) -> Inversion:
     "Find adapters whose deltas are the wanted ones, by gradient, all at once. Raises `ValueError` for deltas of another space, zeros, NaN, or a start that doesn't fit, and for a walk that diverges."
     begun, names = time.perf_counter(), list(names or (f"inverted_{i}" for i in range(len(wanted))))
     wanted = _check_wanted(space, wanted, names)
     bank, lr = _begin(space, start, shape, len(wanted), names, seed), lr or (.01 if start is None else .002)
+    max_tokens = max_tokens or gradient_budget(space.base.model)
     anchor = _copy(bank) if start is not None and penalty else None
     opt, g, seen = torch.optim.Adam(bank.requires_grad_().parameters(), lr, (.9, .98)), torch.Generator().manual_seed(seed), []
     for i in (bar := tqdm(range(steps), f"{len(wanted)} inversions", disable=not progress, mininterval=.5)):
@@ -336,7 +347,7 @@ def sum_up(
     out.insert(1, "low", [e.low for e in spread]), out.insert(2, "high", [e.high for e in spread])
     return out
 
-# %% ../nbs/26_inversion.ipynb #70f57c98
+# %% ../nbs/26_inversion.ipynb #649e7b0a
 def curve_point(
     sources: LoraBank,                # M adapters whose deltas are wanted
     tasks: Sequence[TaskLike],        # M tasks that they were made for
@@ -346,7 +357,7 @@ def curve_point(
 ) -> pd.DataFrame: # a row for each adapter: adapter, cosine, relative_error, update_norm, exact_match, seconds
     "Invert the deltas of known adapters in one space, and ask what came out."
     found = invert(space, space.deltas(sources), names=sources.names, **walk)
-    return found.table().assign(exact_match=exact_match(space.base, found.bank, tasks, n).exact_match, seconds=found.seconds / len(tasks))
+    return found.table().assign(exact_match=ask(space.base, found.bank, tasks, n).exact_match, seconds=found.seconds / len(tasks))
 
 def _cells(sizes, seeds):
     "Every combination of a curve, small ones first."
