@@ -190,7 +190,7 @@ def _exact(adapters, weights):
     whole = concat(list(adapters.values()), [0.0] * len(adapters))
     return replace(whole, pairs={m: LoraPair(p.A[:1] * 0, p.B[:, :1] * 0) for m, p in whole.pairs.items()})
 
-# %% ../nbs/14_merging.ipynb #ec39d6c8
+# %% ../nbs/14_merging.ipynb #4e096ba6
 def _cut(pair, rank, energy):
     "A pair within its limit, and cut where that is wanted."
     limit = min(pair.shape)
@@ -215,12 +215,18 @@ def _note(made, exact, method, weights, kept, cut, distance):
     elif limited and method == "concat": says.append(f"in {len(limited)} modules all the directions that fit, which loses nothing")
     return "; ".join(says + ["the weighted sum, exactly" if distance < 1e-6 else f"{distance:.1%} away from the weighted sum"])
 
+def _gap(p, q):
+    "Frobenius norm of the difference of two updates, without forming them."
+    if p is q: return 0.0
+    return LoraPair(torch.cat([p.A, q.A]), torch.cat([p.B * p.scaling, q.B * -q.scaling], 1)).norm()
+
 def _report(made, exact, before, cut, method, weights):
     "A merged adapter with its losses; `before` holds squared norms by module, `cut` says whether a lower rank was asked for."
     after = {m: p.norm() ** 2 if cut else before[m] for m, p in made.pairs.items()}
     share = lambda a, b: min(1.0, a / b) if b else 1.0
     kept, size = share(sum(after.values()), sum(before.values())), exact.norm()
-    distance = concat([made, exact], [1, -1]).norm() / size if size else made.norm()
+    away = sqrt(sum(_gap(p, exact[m]) ** 2 for m, p in made.pairs.items()))
+    distance = away / size if size else away
     note = _note(made, exact, method, weights, kept, cut, distance)
     return Merged(made, method, weights, kept, {m: share(after[m], before[m]) for m in after}, distance, note)
 
