@@ -332,7 +332,7 @@ def ridge_of_teachers(
     ridge = torch.linalg.solve(gram + strength * gram.diagonal().mean() * torch.eye(N).to(gram), torch.eye(N).to(gram) - 1 / N)
     return weighted_bank(bank, (1 / N + w @ t.T @ ridge).float().cpu(), names)
 
-# %% ../nbs/25_evaluation.ipynb #6081052f
+# %% ../nbs/25_evaluation.ipynb #3be89b7b
 def nearest_by_delta(
     wanted: Tensor,         # conditions of n tasks, (n, K, dim)
     teachers: Tensor,       # conditions of N teachers, (N, K, dim)
@@ -343,7 +343,7 @@ def nearest_by_delta(
     k: int = 12,            # teachers in a sum
 ) -> LoraBank:
     "Predict deltas, and add up teachers of the nearest; a teacher whose delta is zero is never found. Raises `ValueError` for teachers of a single task, or when all their deltas are zero."
-    teachers, deltas, wanted = (t.float() for t in (teachers, deltas, wanted))
+    teachers, deltas, wanted = (t.float().cpu() for t in (teachers, deltas, wanted))
     predictor = DeltaPredictor(teachers.shape[-1], deltas.shape[-1], texts=teachers.shape[-2]).fit(teachers[:, None], deltas, tasks)
     there, weights = deltas.any(1).nonzero().flatten(), torch.zeros(len(wanted), len(bank))
     if not len(there): raise ValueError(f"zero deltas of all {len(bank)} teachers: there is nothing to find them by")
