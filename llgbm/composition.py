@@ -8,7 +8,7 @@ __all__ = ['log', 'MEASURES', 'Weights', 'FITTED', 'ANALOGY', 'OWN', 'OTHERS', '
            'CompositionExperiment', 'times', 'Square', 'squares', 'analogy_ranks', 'mean_of', 'square_weights',
            'paired_gains', 'bend', 'random_twin', 'losses', 'correlation', 'check_study', 'run_study']
 
-# %% ../nbs/15_composition.ipynb #64e16993
+# %% ../nbs/15_composition.ipynb #728dd271
 import logging, math, tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ from scipy import stats
 from sklearn.decomposition import PCA
 from tqdm.auto import tqdm
 
-from .atlas import Embedding, clean_labels, unit_rows
+from .atlas import UNLABELLED, Embedding, clean_labels, unit_rows
 from .config import DeltaConfig
 from .delta import Loaded, Source, auto_batch_tokens, batch_deltas, batches, probe_activations
 from .files import hash_json, near_names, read_json, write_json
@@ -324,17 +324,20 @@ def composed_deltas(
     self._need_base()
     return self._run((self.compose(w) for w in sums), self.probes if probes is None else probes, len(sums))
 
-# %% ../nbs/15_composition.ipynb #17d6180f
+# %% ../nbs/15_composition.ipynb #769bcce5
 @patch
 def _rank(self: CompositionExperiment, weights): return sum(max(self.adapter(n).ranks.values()) for n in weights)
 
 @patch
-def _portions(self: CompositionExperiment, cases, budget=1024):
-    "Split cases into banks of like ranks, of at most `budget` directions, the bare base and long sums apart: one adapter for all rows needs no copies."
+def _bytes(self: CompositionExperiment, weights): return 4 * sum(self.adapter(n).num_parameters for n in weights)
+
+@patch
+def _portions(self: CompositionExperiment, cases, budget=1024, most=2 << 30):
+    "Split cases into banks of like ranks, of at most `budget` directions, the bare base and long sums apart, and those of which 32 rows take more than `most` bytes: one adapter for all rows needs no copies."
     bare, rest = [c for c in cases if not c[0]], sorted((c for c in cases if c[0]), key=lambda c: self._rank(c[0]))
     out = [bare]
     for c in rest:
-        if len(out) > 1 and self._rank(c[0]) <= budget // 16 and (len(out[-1]) + 1) * self._rank(c[0]) <= budget: out[-1].append(c)
+        if len(out) > 1 and self._rank(c[0]) <= budget // 16 and 32 * self._bytes(c[0]) <= most and (len(out[-1]) + 1) * self._rank(c[0]) <= budget: out[-1].append(c)
         else: out.append([c])
     return [p for p in out if p]
 
@@ -422,7 +425,7 @@ def _part_ranks(self: CompositionExperiment):
         sizes.append(len(cos))
     return ranks, sizes
 
-# %% ../nbs/15_composition.ipynb #1ba88fee
+# %% ../nbs/15_composition.ipynb #5f813042
 FITTED = "composed, fitted weights"
 
 def times(
@@ -435,7 +438,7 @@ def times(
 def _relation(self: CompositionExperiment, a, b):
     "Which labels two adapters share."
     at = {n: i for i, n in enumerate(self.names)}
-    shared = [k for k, ls in self.labels.items() if ls[at[a]] == ls[at[b]]]
+    shared = [k for k, ls in self.labels.items() if ls[at[a]] == ls[at[b]] != UNLABELLED]
     return "same " + " and ".join(shared) if shared else "nothing shared"
 
 @patch
@@ -579,7 +582,7 @@ def layers(
     summary, nulls = (pd.concat(ts, ignore_index=True) for ts in zip(*found))
     return Result("layers", dict(summary=summary, nulls=nulls), self._facts(settings=list(settings)))
 
-# %% ../nbs/15_composition.ipynb #6115e133
+# %% ../nbs/15_composition.ipynb #e89fdb3b
 class Square(NamedTuple):
     "An analogy: a − b + c should be what has the labels of its cell."
     a: int      # place of the adapter that has the wanted second label
@@ -613,19 +616,23 @@ def analogy_ranks(
     factors: Sequence[float] = (1, -1, 1), # of a, b and c
 ) -> np.ndarray:                     # (Q,) rank of the best right answer, 1 is first
     "Rank the right answer of every analogy by cosine among all adapters, leaving out those given."
-    given = np.array([s[:3] for s in asked])                                             # (Q, 3)
-    sim = unit_rows(np.einsum("k,qkd->qd", np.asarray(factors, float), matrix[given])) @ unit_rows(matrix).T     # (Q, N)
-    np.put_along_axis(sim, given, -np.inf, 1)
-    best = np.array([row[right[s.cell]].max() for row, s in zip(sim, asked)])
-    return (sim > best[:, None]).sum(1) + 1
+    unit, out = unit_rows(matrix).T, [np.zeros(0, int)]
+    for part in (asked[i:i + 4096] for i in range(0, len(asked), 4096)):                 # a grid of 20 × 25 has 228,000
+        given = np.array([s[:3] for s in part])                                          # (Q, 3)
+        sim = unit_rows(np.einsum("k,qkd->qd", np.asarray(factors, float), matrix[given])) @ unit     # (Q, N)
+        np.put_along_axis(sim, given, -np.inf, 1)
+        best = np.array([row[right[s.cell]].max() for row, s in zip(sim, part)])
+        out.append((sim > best[:, None]).sum(1) + 1)
+    return np.concatenate(out)
 
-# %% ../nbs/15_composition.ipynb #c44a756f
+# %% ../nbs/15_composition.ipynb #0aeebded
 @patch
 def _grid(self: CompositionExperiment):
-    "The two kinds of labels that analogies run over, for single adapters; others get a cell of their own."
+    "The two kinds of labels that analogies run over, for single adapters that have both; others get a cell of their own."
     if len(self.labels) < 2: raise ValueError(f"analogies run over two kinds of labels, such as domain and behaviour; there are {list(self.labels)}")
-    single = set(self.singles)
-    return [[l if n in single else f"mixture {n}" for n, l in zip(self.names, ls)] for ls in islice(self.labels.values(), 2)]
+    kinds, mixed = [*islice(self.labels.values(), 2)], {m.name for m in self.mixtures}
+    apart = [n in mixed or UNLABELLED in ls for n, *ls in zip(self.names, *kinds)]
+    return [[f"no label of {n}" if a else l for n, a, l in zip(self.names, apart, ls)] for ls in kinds]
 
 def _shuffled_ranks(matrix, grid, draws, r, limit=400):
     "Ranks of analogies under shuffled labels, a list for each draw."
@@ -936,7 +943,7 @@ def interference(
         tables["correlation"] = pd.DataFrame([dict(measure=m, **correlation(s[m], s.lost, seed=self.seed)) for m in ("loss", "shadow", "nonadditivity")])
     return Result("interference", tables, self._facts(pairs=len(t), sample=sample))
 
-# %% ../nbs/15_composition.ipynb #527b36e6
+# %% ../nbs/15_composition.ipynb #a18de53d
 STUDIES = ("additivity", "switching", "layers", "analogies", "negation", "paths", "interference")
 
 @patch
@@ -977,11 +984,11 @@ def check_study(
     output_dir: str | Path, # of a study
     kinds: Iterable[str],   # of experiments
 ) -> None:
-    "Make the folder. Raises `ValueError` for unknown kinds, `OSError` when nothing can be written: better now than after an hour's work."
+    "Raise `ValueError` for unknown kinds, `OSError` when nothing can be written: better now than after an hour's work."
     for k in kinds:
         if k not in STUDIES: raise ValueError(f"{k!r}: there is no such experiment; there are {', '.join(STUDIES)}{near_names(k, list(STUDIES))}")
-    Path(output_dir).mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=output_dir).close()
+    folder = Path(output_dir).absolute()
+    tempfile.TemporaryFile(dir=next(p for p in (folder, *folder.parents) if p.exists())).close()
 
 def run_study(
     experiment: CompositionExperiment,
