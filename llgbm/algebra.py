@@ -140,17 +140,18 @@ def retrieve_job(
     if merged: merged.save_pretrained(output_dir)
     return Retrieval(hits, repr(text) if text is not None else str(adapter), merged)
 
-# %% ../nbs/83_algebra.ipynb #65c54459
+# %% ../nbs/83_algebra.ipynb #ad6b5f91
 @dataclass(frozen=True, repr=False)
 class Study:
     "What became of a study of composition."
     results: dict[str, Result]   # experiment → what it found
     left_out: dict[str, str]     # experiment → why
     page: Path                   # one HTML file
+    failed: dict[str, str]       # adapter → why it takes no part
 
     def __repr__(self):
         said = [f"{kind}\n{r['summary'].to_string(index=False, float_format='%.3f', max_rows=24)}\n" for kind, r in self.results.items()]
-        return "\n".join([*said, *(f"{kind}: left out, {why}" for kind, why in self.left_out.items()), f"page in {self.page}"])
+        return "\n".join([*said, *(f"{kind}: left out, {why}" for kind, why in {**self.left_out, **self.failed}.items()), f"page in {self.page}"])
 
 def composition_job(
     cache_dir: str | Path,                  # deltas; those that are missing are computed as the others were
@@ -170,11 +171,12 @@ def composition_job(
     check_study(output_dir, [*kinds, *options])                        # the cheap mistakes first
     base = base or _open_base_of(cache_dir, device)
     with one_thread() if made_on in lab.LAB_BASES else nullcontext():
-        experiment = CompositionExperiment.from_pool(open_pool(base, Path(checkpoint_dir), cache_dir, progress=progress), tasks, questions=questions, seed=seed, progress=progress)
+        pool = open_pool(base, Path(checkpoint_dir), cache_dir, progress=progress)
+        experiment = CompositionExperiment.from_pool(pool, tasks, questions=questions, seed=seed, progress=progress)
         left_out = {k: why for k in kinds if (why := experiment.lacks(k, options.get(k, {})))}
         if not set(kinds) - set(left_out): raise ValueError("; ".join(f"{k}: {why}" for k, why in left_out.items()) or "no experiments are asked for")
         results = run_study(experiment, output_dir, [k for k in kinds if k not in left_out], options)
-    return Study(results, left_out, write_composition_page(Path(output_dir) / "composition.html", results, facts=dict(base=made_on)))
+    return Study(results, left_out, write_composition_page(Path(output_dir) / "composition.html", results, facts=dict(base=made_on)), pool.failed)
 
 def visualize_composition(
     input_dir: str | Path,  # of a study

@@ -241,7 +241,7 @@ class CompositionExperiment:
 
     def __repr__(self) -> str: return f"CompositionExperiment({len(self.names)} adapters, {len(self.mixtures)} mixtures, deltas of width {self.matrix.shape[1]})"
 
-# %% ../nbs/15_composition.ipynb #462fe582
+# %% ../nbs/15_composition.ipynb #37be7497
 @patch(cls_method=True)
 def from_pool(
     cls: CompositionExperiment,
@@ -249,13 +249,16 @@ def from_pool(
     tasks: Iterable[TaskLike] = (),  # what there is to ask, known by name; those of no adapter become targets
     **kwargs                         # further fields, such as questions and seed
 ) -> CompositionExperiment:
-    "Make an experiment of a pool in folders. Raises `ValueError` as the experiment itself."
-    of, tasks = task_names({n: pool.sources[n] for n in pool.names}), {t.name: t for t in tasks}
+    "Make an experiment of a pool in folders; adapters whose delta is zero are left out with a warning. Raises `ValueError` as the experiment itself."
+    here = np.flatnonzero(pool.deltas.norms)
+    names, labels = [pool.names[i] for i in here], {k: [ls[i] for i in here] for k, ls in pool.labels.items()}
+    if len(here) < len(pool): log.warning("%s: their deltas are zero, so they are left out", ", ".join(n for n in pool.names if n not in names))
+    of, tasks = task_names({n: pool.sources[n] for n in names}), {t.name: t for t in tasks}
     own = {n: tasks[ts[0]] for n, ts in of.items() if len(ts) == 1 and ts[0] in tasks}
     trained = {t for ts in of.values() for t in ts}                     # mixtures count: who learned a task beside another has learned it
     rest = [t for n, t in tasks.items() if n not in trained]
-    fields = dict(mixtures=find_mixtures(of), labels=pool.labels, tasks=own, targets=rest, probes=pool.probes, delta=pool.delta)
-    return cls(pool.base, dict(zip(pool.names, pool.deltas.matrix)), pool.sources, **{**fields, **kwargs})
+    fields = dict(mixtures=find_mixtures(of), labels=labels, tasks=own, targets=rest, probes=pool.probes, delta=pool.delta)
+    return cls(pool.base, dict(zip(names, pool.deltas.matrix[here])), pool.sources, **{**fields, **kwargs})
 
 # %% ../nbs/15_composition.ipynb #f89a6e67
 @patch

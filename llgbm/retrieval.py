@@ -426,7 +426,7 @@ def _compact(self: AdapterIndex):
     for column in self._columns.values(): column.keep(rows)
     for metric, a in self._faiss.items(): self._faiss[metric] = replace(a, rows=np.where(a.rows >= 0, new[a.rows], -1))
 
-# %% ../nbs/14_retrieval.ipynb #6fc676e1
+# %% ../nbs/14_retrieval.ipynb #8086f5c5
 @patch(cls_method=True)
 def from_deltas(
     cls: AdapterIndex,
@@ -447,7 +447,7 @@ def from_cache(
     names: Collection[str] | None = None,        # which; None is all
     settings: Mapping[str, Any] | None = None,   # what they must have been made with; None takes the cache's word
 ) -> AdapterIndex:
-    "Index a folder of deltas. Raises `FileNotFoundError` for an empty one, `ValueError` for other settings, showing both, for names it lacks, and as `add`."
+    "Index a folder of deltas; zero ones are left out with a warning, unless they are asked for. Raises `FileNotFoundError` for an empty one, `ValueError` for other settings, showing both, for names it lacks, and as `add`."
     folder = cache.dir if isinstance(cache, DeltaCache) else Path(cache)
     listed = (cache if isinstance(cache, DeltaCache) else DeltaCache(folder)).manifest
     if not listed["adapters"]: raise FileNotFoundError(f"{folder} holds no deltas: compute them first, with cache_dir={str(folder)!r}")
@@ -456,7 +456,8 @@ def from_cache(
     deltas = DeltaCache(folder, made).get_all_deltas()
     if stale := sorted(set(listed["adapters"]) - set(deltas)): log.warning("%s: %d deltas of other settings, or damaged, are left out: %s", folder, len(stale), _some(stale))
     if lost := [n for n in names or () if n not in deltas]: raise ValueError(f"{folder} has no delta of {lost[0]!r}" + near_names(lost[0], deltas))
-    return cls.from_deltas({n: deltas[n] for n in (deltas if names is None else names)}, facts, made)
+    if zero := [n for n in deltas if names is None and not deltas[n].any()]: log.warning("%s: zero deltas of %s: these adapters change nothing on the probes, and are left out", folder, _some(zero))
+    return cls.from_deltas({n: deltas[n] for n in (deltas if names is None else names) if names is not None or n not in zero}, facts, made)
 
 # %% ../nbs/14_retrieval.ipynb #218e5199
 FILES = ("index.json", "deltas.npy", "adapters.json")
