@@ -347,7 +347,7 @@ def fit(
     weight, strength = _ridge(X - x, Y - y, strength) if kind == "ridge" else (_procrustes(X - x, Y - y), None)
     return cls(weight, x, y, kind, strength)
 
-# %% ../nbs/16_backbones.ipynb #a3ad475b
+# %% ../nbs/16_backbones.ipynb #ff923d69
 def task_means(
     X: np.ndarray,         # (n, d)
     tasks: Sequence[str],  # n tasks
@@ -371,7 +371,8 @@ def task_folds(
     k: int | None = None, # folds of about the same size; None gives every task its own
     seed: int = 0,        # of who falls in which
 ) -> dict[str, int]:      # task → fold
-    "Deal tasks into folds that are left out of a map together."
+    "Deal tasks into folds that are left out of a map together. Raises `ValueError` for fewer than two folds."
+    if k is not None and k < 2: raise ValueError(f"{k} folds: a map that leaves one out needs two at least")
     each = list(dict.fromkeys(tasks))
     places = range(len(each)) if k is None else np.random.default_rng(seed).permutation(len(each)) % k
     return dict(zip(each, map(int, places)))

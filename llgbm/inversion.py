@@ -320,7 +320,7 @@ def _allowed(names, exclude, n):
     if lost := sorted({x for e in exclude for x in e} - set(names)): raise ValueError(f"exclude: the pool has no {lost[0]!r}" + near_names(lost[0], names))
     return torch.tensor([[m not in e for m in names] for e in exclude])
 
-# %% ../nbs/26_inversion.ipynb #070290a3
+# %% ../nbs/26_inversion.ipynb #dafe5249
 def judge_inversions(
     base: Base,
     inversions: Mapping[str, Inversion], # way → M adapters
@@ -329,9 +329,10 @@ def judge_inversions(
     n: int = 32,                         # test questions of each
     seed: int = 0,                       # of the questions
 ) -> pd.DataFrame: # a row for each way and adapter: method, task, exact_match, of_source, cosine, relative_error, seconds
-    "Ask inverted adapters, their sources and the base the same questions. Raises `ValueError` when their numbers don't go together."
+    "Ask inverted adapters, their sources (and those each other's questions, if there are several) and the base the same questions. Raises `ValueError` when their numbers don't go together."
     if bad := [m for m, i in inversions.items() if len(i.bank) != len(tasks)]: raise ValueError(f"inversions {bad}: not as many adapters as the {len(tasks)} tasks")
-    banks = {"base": None, "another source": sources[derangement(len(sources))], **{m: i.bank for m, i in inversions.items()}, "source": sources}
+    another = {"another source": sources[derangement(len(sources))]} if len(sources) > 1 else {}
+    banks = {"base": None, **another, **{m: i.bank for m, i in inversions.items()}, "source": sources}
     table = evaluate_banks(base, banks, tasks, n=n, seed=seed, progress=False)
     table["of_source"] = table.exact_match / table.task.map(table[table.method == "source"].set_index("task").exact_match).replace(0, np.nan)
     reach = pd.concat([i.table()[["cosine", "relative_error"]].assign(method=m, task=[t.name for t in tasks], seconds=i.seconds / len(tasks)) for m, i in inversions.items()])
