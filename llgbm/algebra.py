@@ -6,11 +6,12 @@
 __all__ = ['compose_job', 'base_of_cache', 'pool_facts', 'predict_delta', 'delta_like', 'Retrieval', 'retrieve_job', 'Study',
            'composition_job', 'visualize_composition']
 
-# %% ../nbs/83_algebra.ipynb #888b3ffa
+# %% ../nbs/83_algebra.ipynb #ce656531
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import torch
 from . import lab
 from .atlas import labels_from_paths
 from .composition import STUDIES, CompositionExperiment, Result, check_study, load_results, run_study
-from .composition_figures import write_composition_page
+from .composition_figures import findings, write_composition_page
 from .conditions import describe, encoder_from_settings
 from .config import ExperimentConfig, ModelConfig
 from .delta import compute_deltas, delta_settings, read_settings
@@ -140,7 +141,7 @@ def retrieve_job(
     if merged: merged.save_pretrained(output_dir)
     return Retrieval(hits, repr(text) if text is not None else str(adapter), merged)
 
-# %% ../nbs/83_algebra.ipynb #ad6b5f91
+# %% ../nbs/83_algebra.ipynb #82739ed9
 @dataclass(frozen=True, repr=False)
 class Study:
     "What became of a study of composition."
@@ -150,7 +151,7 @@ class Study:
     failed: dict[str, str]       # adapter → why it takes no part
 
     def __repr__(self):
-        said = [f"{kind}\n{r['summary'].to_string(index=False, float_format='%.3f', max_rows=24)}\n" for kind, r in self.results.items()]
+        said = ["\n".join([kind, *(fill(f, 110, initial_indent="  · ", subsequent_indent="    ") for f in findings(r)), ""]) for kind, r in self.results.items()]
         return "\n".join([*said, *(f"{kind}: left out, {why}" for kind, why in {**self.left_out, **self.failed}.items()), f"page in {self.page}"])
 
 def composition_job(
