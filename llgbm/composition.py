@@ -281,7 +281,7 @@ def compose(
     "Return the adapter whose update is the weighted sum of updates, exactly."
     return concat([self.adapter(n) for n in weights], list(weights.values()), name)
 
-# %% ../nbs/15_composition.ipynb #844acbb0
+# %% ../nbs/15_composition.ipynb #01763715
 @patch
 def _probe_count(self: CompositionExperiment): return len(self.probes.lengths) if isinstance(self.probes, ProbeTokens) else len(self.probes or create_generic_probes())
 
@@ -303,7 +303,7 @@ def _need_base(self: CompositionExperiment):
 def _tokens(self: CompositionExperiment, probes):
     "Probes as tokens, whatever they come as."
     if isinstance(probes, ProbeTokens): return probes
-    return tokenize_probes(self.base.tokenizer, list(probes) if probes is not None else create_generic_probes(), self.max_length)
+    return tokenize_probes(self.base.tokenizer, create_generic_probes() if probes is None else probes, self.max_length)
 
 @patch
 def _run(self: CompositionExperiment, adapters, probes, n=None):

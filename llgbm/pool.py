@@ -69,13 +69,13 @@ class AdapterPool:
         if not self._base: self._base.append(probe_activations(self.base.model, self.probes, self.delta)[0].cpu())
         return batch_deltas(self.base.model, adapters, self.probes, self._base[0], self.delta).numpy()
 
-# %% ../nbs/14_pool.ipynb #57eff95a
+# %% ../nbs/14_pool.ipynb #5f564a2e
 def _how(base, cache, probes, delta, max_length):
     "Probes and configuration: the cache's if it has some, else the ones asked for. Raises `ValueError` when both speak and differ."
     there = cache.manifest["config"] if cache else {}
     if there and probes is None and delta is None: return read_settings(there, base.model)
     delta, tokens = delta or DeltaConfig(), probes
-    if not isinstance(probes, ProbeTokens): tokens = tokenize_probes(base.tokenizer, list(probes) if probes is not None else create_generic_probes(), max_length)
+    if not isinstance(probes, ProbeTokens): tokens = tokenize_probes(base.tokenizer, create_generic_probes() if probes is None else probes, max_length)
     off = settings_differences(there, delta_settings(base.model, tokens, delta)) if there else []
     if off: raise ValueError(f"{cache.dir}: its deltas were made with other settings ({'; '.join(off)}): take another folder, or leave probes and delta out to use the cache's")
     return tokens, delta
