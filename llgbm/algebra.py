@@ -52,7 +52,7 @@ def compose_job(
     done.save_pretrained(output_dir)
     return done
 
-# %% ../nbs/83_algebra.ipynb #db5c91df
+# %% ../nbs/83_algebra.ipynb #567e4e33
 def base_of_cache(
     cache_dir: str | Path, # deltas
 ) -> str:                  # as `open_base` takes it
@@ -69,10 +69,11 @@ def _open_base_of(cache_dir, device):
 def pool_facts(
     names: Sequence[str],       # ids of adapters
     checkpoint_dir: str | Path, # folder they lie in
-) -> dict[str, list]:           # kind → a value for each
+) -> dict[str, dict]:           # kind → {id: value}
     "Collect what adapters can be filtered by: the labels in their ids and `task.json`, and their rank."
     configs = [read_json(f) if (f := Path(checkpoint_dir) / n / CONFIG_FILE).is_file() else {} for n in names]
-    return labels_from_paths(list(names), checkpoint_dir) | dict(rank=[c.get("r") for c in configs])
+    facts = labels_from_paths(list(names), checkpoint_dir) | dict(rank=[c.get("r") for c in configs])
+    return {kind: dict(zip(names, values)) for kind, values in facts.items()}
 
 # %% ../nbs/83_algebra.ipynb #5b2663a9
 def _predictor_of(path, base):
@@ -104,7 +105,7 @@ def delta_like(
     if found.failed: raise ValueError(f"{adapter.name}: {found.failed[adapter.name]}")
     return found.deltas[adapter.name]
 
-# %% ../nbs/83_algebra.ipynb #40ba169c
+# %% ../nbs/83_algebra.ipynb #2c1520e1
 @dataclass(frozen=True, repr=False)
 class Retrieval:
     "What a search found, and what was made of it."
@@ -131,8 +132,7 @@ def retrieve_job(
     "Find adapters by what they do. Raises `ValueError` when not exactly one thing is looked for, or deltas can't be compared, and as `AdapterIndex.search` and `merge`."
     if (text is None) == (adapter is None): raise ValueError("say what to look for: either a text or an adapter")
     if text is not None and predictor is None: raise ValueError("a text is looked for by its predicted delta: name a predictor, from train-delta-only --variant b2")
-    index = AdapterIndex.from_cache(cache_dir)
-    index = AdapterIndex(index.names, index.matrix, pool_facts(index.names, checkpoint_dir), index.settings)
+    index = AdapterIndex.from_cache(cache_dir, pool_facts(list(DeltaCache(cache_dir).manifest["adapters"]), checkpoint_dir))
     base = base or _open_base_of(cache_dir, device)
     query, settings = predict_delta(text, predictor, base) if text is not None else (delta_like(LoraAdapter.from_pretrained(adapter), index.settings, base), index.settings)
     itself = [n for n in index.names if adapter is not None and (Path(checkpoint_dir) / n).resolve() == Path(adapter).resolve()]
