@@ -10,8 +10,8 @@ __all__ = ['UNLABELLED', 'BASELINES', 'Embeddings', 'PALETTE', 'SYMBOLS', 'GREY'
            'lay_out', 'map_figure', 'heatmap_figure', 'norm_figure', 'silhouette_figure', 'page_figures',
            'write_atlas_page', 'html_page']
 
-# %% ../nbs/13_atlas.ipynb #a45862cf
-import html, json, math, warnings
+# %% ../nbs/13_atlas.ipynb #ba499f0c
+import json, math, warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .delta import DeltaResult, Loaded, auto_batch_tokens, batches, name_adapters, read_ahead
-from .files import read_json, write_text
+from .files import as_html, read_json, write_text
 from .functional_lora import attach
 from .lora import LoraAdapter, LoraBank
 from .models import MINILM, load_sentence_encoder
@@ -521,12 +521,10 @@ def compare(
         rows.append(row)
     return pd.DataFrame(rows)
 
-# %% ../nbs/13_atlas.ipynb #1c6bb530
+# %% ../nbs/13_atlas.ipynb #7d500693
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B3A8E", "#8C564B", "#3F3F3F", "#7A9A01")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down", "pentagon", "hexagram", "bowtie", "hourglass")
 GREY = "#9AA0A6"
-
-def _esc(s): return html.escape(str(s), quote=False)
 
 def _values(labels):
     "Different labels in order of the alphabet, the missing one last."
@@ -544,21 +542,21 @@ def lay_out(
     **kw                 # further fields of the layout
 ) -> go.Figure:          # itself
     "Dress a figure in the look that all figures of an adapter pool share."
-    text = f"{_esc(title)}<br><span style='font-size:13px;color:#6b7280'>{_esc(subtitle)}</span>"
+    text = f"{as_html(title)}<br><span style='font-size:13px;color:#6b7280'>{as_html(subtitle)}</span>"
     return fig.update_layout(template="plotly_white", title=dict(text=text, x=0, xref="container", xanchor="left", yref="container", y=1, yanchor="top", pad=dict(t=16, l=10), font_size=18),
         font=dict(family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size=13), height=height, margin=dict(l=10, r=10, t=76, b=10), hoverlabel_align="left", **kw)
 
-# %% ../nbs/13_atlas.ipynb #2e073454
+# %% ../nbs/13_atlas.ipynb #2d0dd385
 def _hover(embedding, labels):
     "A text for every adapter: its id, labels and norm."
     rows = zip(embedding.names, embedding.norms, *labels.values())
-    return [f"<b>{_esc(n)}</b><br>" + "".join(f"{_esc(k)}: {_esc(v)}<br>" for k, v in zip(labels, vs)) + f"norm: {norm:.3g}" for n, norm, *vs in rows]
+    return [f"<b>{as_html(n)}</b><br>" + "".join(f"{as_html(k)}: {as_html(v)}<br>" for k, v in zip(labels, vs)) + f"norm: {norm:.3g}" for n, norm, *vs in rows]
 
 def _legend_symbols(fig, kind, marks):
     "Explain symbols in the legend."
     for i, (l, s) in enumerate(marks.items()):
-        fig.add_scatter(x=[None], y=[None], mode="markers", name=_esc(l), marker=dict(symbol=s, color=GREY, size=10), legendgroup="symbols",
-                        legendgrouptitle_text=_esc(kind) if i == 0 else None, hoverinfo="skip")
+        fig.add_scatter(x=[None], y=[None], mode="markers", name=as_html(l), marker=dict(symbol=s, color=GREY, size=10), legendgroup="symbols",
+                        legendgrouptitle_text=as_html(kind) if i == 0 else None, hoverinfo="skip")
 
 def _symbols(labels, kind):
     "A symbol for every adapter."
@@ -570,8 +568,8 @@ def _points(fig, xy, text, kind, ls, symbols):
     "A trace for every label that colours."
     for i, (l, c) in enumerate(_paint(ls, PALETTE, GREY).items()):
         at = np.array(ls) == l
-        fig.add_scatter(x=xy[at, 0], y=xy[at, 1], mode="markers", name=_esc(l), hovertext=text[at], hoverinfo="text", legendgroup="colors",
-            legendgrouptitle_text=_esc(kind) if i == 0 else None, marker=dict(color=c, symbol=symbols[at], size=11, opacity=.85, line=dict(width=1, color="white")))
+        fig.add_scatter(x=xy[at, 0], y=xy[at, 1], mode="markers", name=as_html(l), hovertext=text[at], hoverinfo="text", legendgroup="colors",
+            legendgrouptitle_text=as_html(kind) if i == 0 else None, marker=dict(color=c, symbol=symbols[at], size=11, opacity=.85, line=dict(width=1, color="white")))
     return fig
 
 def _explained(matrix, xy):
@@ -608,7 +606,7 @@ def _map_axes(fig, legend):
     fig.update_yaxes(showticklabels=False, zeroline=False, showgrid=False, showline=True, mirror=True, linecolor="#d1d5db", scaleanchor="x", scaleratio=1)
     return fig.update_layout(showlegend=legend, legend=dict(groupclick="toggleitem", tracegroupgap=14))
 
-# %% ../nbs/13_atlas.ipynb #6a12f14d
+# %% ../nbs/13_atlas.ipynb #3160ec43
 def _order(embedding, labels, by):
     "Places of the adapters, in the order to show."
     if by == "label": return sorted(range(len(embedding)), key=lambda i: [(ls[i] == UNLABELLED, ls[i]) for ls in labels.values()] + [embedding.names[i]])
@@ -631,7 +629,7 @@ def heatmap_figure(
     "Draw the cosine of every pair. Raises `ValueError` for an unknown order."
     labels = clean_labels(labels, len(embedding))
     at = _order(embedding, labels, order)
-    names, sim, n = [_esc(embedding.names[i]) for i in at], cosine_similarity(embedding.matrix)[np.ix_(at, at)], len(at)
+    names, sim, n = [as_html(embedding.names[i]) for i in at], cosine_similarity(embedding.matrix)[np.ix_(at, at)], len(at)
     heat = go.Heatmap(z=sim.round(4), x=names, y=names, zmin=-1, zmax=1, colorscale="RdBu_r", colorbar=dict(title="cosine", thickness=14, len=.6),
                       hovertemplate="%{x}<br>%{y}<br>cosine %{z:.3f}<extra></extra>")
     ticks = dict(type="category", showticklabels=n <= 80, tickmode="linear", tickfont_size=12 if n <= 40 else 10, showgrid=False, constrain="domain")
@@ -640,7 +638,7 @@ def heatmap_figure(
     fig.update_xaxes(**ticks, tickangle=-90).update_yaxes(**ticks, autorange="reversed", scaleanchor="x")
     return _group_lines(fig, [next(iter(labels.values()))[i] for i in at]) if order == "label" and labels else fig
 
-# %% ../nbs/13_atlas.ipynb #4550f9ab
+# %% ../nbs/13_atlas.ipynb #eed061cc
 def norm_figure(
     embedding: Embedding,                                     # N adapters
     labels: Mapping[str, Sequence[str | None]] | None = None, # kind → N labels; the first colours
@@ -651,12 +649,12 @@ def norm_figure(
     text, norms, fig = _hover(embedding, {k: v for k, v in labels.items() if k}), embedding.norms, go.Figure()
     for l, c in _paint(ls, PALETTE, GREY).items():
         at = sorted((i for i, x in enumerate(ls) if x == l), key=lambda i: -norms[i])
-        fig.add_bar(x=[_esc(embedding.names[i]) for i in at], y=norms[at], name=_esc(l), marker_color=c, hovertext=[text[i] for i in at], hoverinfo="text", textposition="none")
+        fig.add_bar(x=[as_html(embedding.names[i]) for i in at], y=norms[at], name=as_html(l), marker_color=c, hovertext=[text[i] for i in at], hoverinfo="text", textposition="none")
     fig.update_xaxes(type="category", showticklabels=len(embedding) <= 80, tickmode="linear", tickangle=-90, tickfont_size=12 if len(embedding) <= 40 else 10)
     fig.update_yaxes(title="norm", rangemode="tozero")
-    return lay_out(fig, f"Norm of every adapter: {embedding.method}", f"mean {norms.mean():.3g}, from {norms.min():.3g} to {norms.max():.3g}", 460, showlegend=bool(kind), legend_title_text=_esc(kind), bargap=.25)
+    return lay_out(fig, f"Norm of every adapter: {embedding.method}", f"mean {norms.mean():.3g}, from {norms.min():.3g} to {norms.max():.3g}", 460, showlegend=bool(kind), legend_title_text=as_html(kind), bargap=.25)
 
-# %% ../nbs/13_atlas.ipynb #4768e80c
+# %% ../nbs/13_atlas.ipynb #62a157f0
 def _null_marks(fig, y, p95, height):
     "A black line across each bar, at its null."
     at = np.isfinite(p95)
@@ -678,10 +676,10 @@ def silhouette_figure(
     rows, height, fig = np.arange(len(table)), .8 / len(kinds), go.Figure()
     for j, kind in enumerate(kinds):
         y, s, p95 = rows + (j - (len(kinds) - 1) / 2) * height, table[f"{kind} silhouette"].to_numpy(float), table[f"{kind} null 95%"].to_numpy(float)
-        text = [f"<b>{_esc(m)}</b><br>by {_esc(kind)}: {v:.3f}<br>shuffled labels, 95%: {p:.3f}" for m, v, p in zip(table.method, s, p95)]
-        fig.add_bar(x=s, y=y, width=height * .9, orientation="h", name=f"by {_esc(kind)}", marker_color=PALETTE[j % len(PALETTE)], hovertext=text, hoverinfo="text", textposition="none")
+        text = [f"<b>{as_html(m)}</b><br>by {as_html(kind)}: {v:.3f}<br>shuffled labels, 95%: {p:.3f}" for m, v, p in zip(table.method, s, p95)]
+        fig.add_bar(x=s, y=y, width=height * .9, orientation="h", name=f"by {as_html(kind)}", marker_color=PALETTE[j % len(PALETTE)], hovertext=text, hoverinfo="text", textposition="none")
         _null_marks(fig, y, p95, height * .9)
-    fig.update_yaxes(tickvals=rows, ticktext=[_esc(m) for m in table.method], autorange="reversed", showgrid=False, zeroline=False)
+    fig.update_yaxes(tickvals=rows, ticktext=[as_html(m) for m in table.method], autorange="reversed", showgrid=False, zeroline=False)
     fig.update_xaxes(title="silhouette (1: tight clusters, 0: labels say nothing)", zeroline=True, zerolinecolor="#6b7280", range=_span(table))
     return lay_out(fig, "How well each embedding separates the labels", f"silhouette score over {table.adapters.max()} adapters; longer is better, and only past its black mark better than chance", 200 + 60 * len(table) * max(1, len(kinds) // 2), bargap=.2, legend=dict(orientation="h", y=-.2, yref="paper", yanchor="top", x=0, traceorder="normal"))
 
@@ -713,11 +711,11 @@ def page_figures(
         heats=[{o: _fig(heatmap_figure(e, labels, o)) for o in ("label", "cluster")} for e in es],
         norms=[_fig(norm_figure(e, labels)) for e in es], scores=scores and _fig(scores))
 
-# %% ../nbs/13_atlas.ipynb #894a84b7
+# %% ../nbs/13_atlas.ipynb #31fb1bd5
 def _cell(table, column, i):
     "One cell of the comparison."
     v = table[column].iloc[i]
-    if isinstance(v, str): return f"<th scope='row'>{_esc(v)}</th>"
+    if isinstance(v, str): return f"<th scope='row'>{as_html(v)}</th>"
     if not isinstance(v, (float, np.floating)): return f"<td>{v:,}</td>"
     if math.isnan(v): return "<td class='weak'>–</td>"
     kind, _, what = column.rpartition(" ")
@@ -728,21 +726,21 @@ def _cell(table, column, i):
 def _comparison_html(table):
     "The comparison as an HTML table, its columns grouped by kind of label."
     plain, kinds = list(table.columns[:3]), [c.removesuffix(" silhouette") for c in table.columns if c.endswith(" silhouette")]
-    top = "".join(f"<th scope='col' rowspan='2'>{c}</th>" for c in plain) + "".join(f"<th scope='colgroup' colspan='4' class='group'>by {_esc(k)}</th>" for k in kinds)
+    top = "".join(f"<th scope='col' rowspan='2'>{c}</th>" for c in plain) + "".join(f"<th scope='colgroup' colspan='4' class='group'>by {as_html(k)}</th>" for k in kinds)
     under = "".join(f"<th scope='col'>{w}</th>" for _ in kinds for w in ("silhouette", "null 95%", "1-NN", "chance"))
     body = "".join("<tr>" + "".join(_cell(table, c, i) for c in table.columns) + "</tr>" for i in range(len(table)))
     return f"<table><thead><tr>{top}</tr><tr>{under}</tr></thead><tbody>{body}</tbody></table>"
 
 def _adapters_html(embedding, labels, k):
     "Adapters with labels, norm, silhouettes and nearest neighbours, as an HTML table."
-    near = {a: ", ".join(f"<span>{_esc(r.neighbour)} <span class='cos'>{r.cosine:.2f}</span></span>" for r in g.itertuples()) for a, g in nearest_table(embedding, k).groupby("adapter", sort=False)}
+    near = {a: ", ".join(f"<span>{as_html(r.neighbour)} <span class='cos'>{r.cosine:.2f}</span></span>" for r in g.itertuples()) for a, g in nearest_table(embedding, k).groupby("adapter", sort=False)}
     scores = {kind: silhouette_samples(embedding.matrix, ls) for kind, ls in labels.items() if _measurable(ls)}
     heads = ["adapter", *labels, "norm", *(f"silhouette by {k}" for k in scores), "nearest, with cosine"]
     rows = []
     for i, (a, norm) in enumerate(zip(embedding.names, embedding.norms)):
         numbers = [f"{norm:.3g}", *("–" if math.isnan(s[i]) else f"{s[i]:.2f}" for s in scores.values())]
-        rows.append(f"<tr><th scope='row'>{_esc(a)}</th>" + "".join(f"<td class='text'>{_esc(ls[i])}</td>" for ls in labels.values()) + "".join(f"<td>{v}</td>" for v in numbers) + f"<td class='text near'>{near.get(a, '–')}</td></tr>")
-    return "<table id='adapters'><thead><tr>" + "".join(f"<th scope='col' aria-sort='none' class='{'text' if h in ('adapter', *labels, heads[-1]) else ''}'><button>{_esc(h)}</button></th>" for h in heads) + "</tr></thead><tbody>" + "".join(rows) + "</tbody></table>"
+        rows.append(f"<tr><th scope='row'>{as_html(a)}</th>" + "".join(f"<td class='text'>{as_html(ls[i])}</td>" for ls in labels.values()) + "".join(f"<td>{v}</td>" for v in numbers) + f"<td class='text near'>{near.get(a, '–')}</td></tr>")
+    return "<table id='adapters'><thead><tr>" + "".join(f"<th scope='col' aria-sort='none' class='{'text' if h in ('adapter', *labels, heads[-1]) else ''}'><button>{as_html(h)}</button></th>" for h in heads) + "</tr></thead><tbody>" + "".join(rows) + "</tbody></table>"
 
 # %% ../nbs/13_atlas.ipynb #7fc99c2a
 _CSS = """
@@ -788,8 +786,8 @@ $('search').oninput=e=>{const own=r=>[...r.cells].slice(0,-1).map(c=>c.textConte
 dark.addEventListener('change',all);all();
 """
 
-# %% ../nbs/13_atlas.ipynb #501608b5
-def _options(values): return "".join(f"<option value='{i}'>{_esc(v)}</option>" for i, v in enumerate(values))
+# %% ../nbs/13_atlas.ipynb #9ea261bf
+def _options(values): return "".join(f"<option value='{i}'>{as_html(v)}</option>" for i, v in enumerate(values))
 
 def _tabs(key, pairs): return f"<span class='tabs' data-set='{key}'>" + "".join(f"<button value='{v}' aria-pressed='{str(i == 0).lower()}'>{t}</button>" for i, (v, t) in enumerate(pairs)) + "</span>"
 
@@ -800,7 +798,7 @@ def _controls(figures, *more):
 
 def _figure_sections(figures):
     "The sections that hold figures."
-    kinds = "".join(f"<option>{_esc(k)}</option>" for k in figures["kinds"])
+    kinds = "".join(f"<option>{as_html(k)}</option>" for k in figures["kinds"])
     color = f"<label>colour <select data-set='kind'>{kinds}</select></label>" if len(figures["kinds"]) > 1 else ""
     proj = _tabs("proj", [("tsne", "t-SNE"), ("pca", "PCA")]) if any(k.startswith("tsne") for k in figures["maps"][0]) else ""
     order = _tabs("order", [("label", "by label"), ("cluster", "by clustering")])
@@ -808,20 +806,20 @@ def _figure_sections(figures):
             f"<section><h2>Similarity</h2>{_controls(figures, order)}<div class='scroll'><div class='fig' id='heat'></div></div></section>"
             f"<section><h2>Norms</h2>{_controls(figures)}<div class='scroll'><div class='fig' id='norm'></div></div></section>")
 
-def _facts(facts): return "<dl class='facts'>" + "".join(f"<div><dt>{_esc(k)}</dt><dd>{_esc(v)}</dd></div>" for k, v in facts.items()) + "</dl>"
+def _facts(facts): return "<dl class='facts'>" + "".join(f"<div><dt>{as_html(k)}</dt><dd>{as_html(v)}</dd></div>" for k, v in facts.items()) + "</dl>"
 
-# %% ../nbs/13_atlas.ipynb #2d1e7ac1
+# %% ../nbs/13_atlas.ipynb #00650ccc
 _READ = ("The silhouette is 1 where labels are tight clusters far apart, and 0 where they say nothing; grey scores are within what shuffled labels reach in 95 of 100 cases. "
          "1-NN is the share of adapters whose nearest other one has the same label, chance the same for a random other one. Bold is the best of a column.")
 
-def _header(title, figures, facts): return f"<header><h1>{_esc(title)}</h1><p class='soft'>{_esc(', '.join(figures['methods']))}</p>{_facts(facts)}</header>"
+def _header(title, figures, facts): return f"<header><h1>{as_html(title)}</h1><p class='soft'>{as_html(', '.join(figures['methods']))}</p>{_facts(facts)}</header>"
 
 def _comparison_section(table, figures):
     scores = "<div class='scroll'><div class='fig' id='scores'></div></div>" if figures["scores"] else ""
     return f"<section><h2>Comparison</h2><p class='soft'>{_READ}</p><div class='scroll'>{_comparison_html(table)}</div>{scores}</section>"
 
 def _adapters_section(embedding, labels, k):
-    n, by = len(embedding), _esc(embedding.method)
+    n, by = len(embedding), as_html(embedding.method)
     search = f"<label>search <input id='search' type='search'></label><span id='count' class='soft'>{n} of {n}</span><span class='soft'>by {by}; click a heading to sort</span>"
     return f"<section><h2>Adapters</h2><div class='bar'>{search}</div><div class='scroll tall'>{_adapters_html(embedding, labels, k)}</div></section>"
 
@@ -853,5 +851,5 @@ def html_page(
     "Frame a page that holds plotly once, and nothing that asks a network."
     policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
     return (f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width,initial-scale=1'><meta name='color-scheme' content='light dark'>"
-            f"<meta http-equiv='Content-Security-Policy' content=\"{policy}\"><title>{_esc(title)}</title><style>{_CSS}</style></head><body><main>{body}</main>\n"
+            f"<meta http-equiv='Content-Security-Policy' content=\"{policy}\"><title>{as_html(title)}</title><style>{_CSS}</style></head><body><main>{body}</main>\n"
             f"<script>{get_plotlyjs()}</script>\n<script type='application/json' id='figures'>{_json(figures)}</script>\n<script>{_DRAW}{script}</script></body></html>\n")

@@ -10,8 +10,8 @@ __all__ = ['SCORES', 'UNITS', 'KINDS', 'STRENGTHS', 'SAID', 'ANSWERED', 'OTHERS'
            'study_texts', 'PoolReading', 'read_pool', 'across', 'same_fold', 'shuffled_row', 'map_curve',
            'CrossBaseStudy', 'cross_base_study', 'write_backbones_page']
 
-# %% ../nbs/16_backbones.ipynb #e331adab
-import copy, html, json, random, warnings
+# %% ../nbs/16_backbones.ipynb #2b5ce7ea
+import copy, json, random, warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from tqdm.auto import tqdm
 from .atlas import PALETTE, Embedding, greedy_answers, html_page, lay_out, map_figure, unit_rows
 from .config import DeltaConfig
 from .delta import Source, auto_batch_tokens, batches, compute_deltas, name_adapters, read_ahead
-from .files import read_json, write_json, write_text
+from .files import as_html, read_json, write_json, write_text
 from .functional_lora import attach
 from .lora import LoraAdapter, LoraBank
 from .models import Base, check_length
@@ -686,16 +686,16 @@ def load(
     return cls(table.astype({c: float for c in number}), pd.DataFrame(d["curve"]), d["tasks"], {k: np.array(m) for k, m in d["meaning"].items()},
                {k: np.array(m) for k, m in d["similarity"].items()}, d["settings"])
 
-# %% ../nbs/16_backbones.ipynb #80877e6e
+# %% ../nbs/16_backbones.ipynb #d28e7328
 def _blend(c, alpha): return f"rgba({int(c[1:3], 16)},{int(c[3:5], 16)},{int(c[5:], 16)},{alpha})"
 
 def _dots(fig, rows, measure, order, name, color, shift, col):
     "One direction's scores as dots with their intervals."
     rows = rows.set_index("method").reindex([m for m in order if m in set(rows.method)])
     v, lo, hi = (rows[c].to_numpy(float) for c in (measure, f"{measure} low", f"{measure} high"))
-    fig.add_scatter(x=v, y=[order.index(m) + shift for m in rows.index], mode="markers", name=html.escape(name), legendgroup=name, showlegend=col == 1, marker=dict(color=color, size=11, line=dict(width=1, color="white")),
+    fig.add_scatter(x=v, y=[order.index(m) + shift for m in rows.index], mode="markers", name=as_html(name), legendgroup=name, showlegend=col == 1, marker=dict(color=color, size=11, line=dict(width=1, color="white")),
         error_x=dict(type="data", symmetric=False, array=np.nan_to_num(hi - v), arrayminus=np.nan_to_num(v - lo), thickness=1.5, width=4), customdata=rows.index,
-        hovertemplate="%{customdata}<br>" + f"{measure}: " + "%{x:.3f}<extra>" + html.escape(name) + "</extra>", row=1, col=col)
+        hovertemplate="%{customdata}<br>" + f"{measure}: " + "%{x:.3f}<extra>" + as_html(name) + "</extra>", row=1, col=col)
 
 @patch
 def retrieval_figure(
@@ -716,7 +716,7 @@ def retrieval_figure(
     fig.update_xaxes(range=[-.02, 1.02], tickformat=".0%" if measure != "MRR" else ".1f", zeroline=False)
     return fig.update_layout(margin=dict(t=110)).update_yaxes(tickvals=list(range(len(order))), ticktext=order, range=[-.6, len(order) - .4], zeroline=False)
 
-# %% ../nbs/16_backbones.ipynb #0523852a
+# %% ../nbs/16_backbones.ipynb #c638c8d0
 def _by_manner(task):
     "Tasks in order of their last part first: what they do, then where."
     return task.split("/")[::-1]
@@ -732,9 +732,9 @@ def agreement_figure(
     rows, cols = sorted(set(at), key=_by_manner), sorted(set(bt), key=_by_manner)
     z = task_means(task_means(self.similarity[method], at, rows).T, bt, cols).T                    # (rows, cols)
     hits = np.mean([cols[j] == r for r, j in zip(rows, z.argmax(1))])
-    rows, cols = ([html.escape(t) for t in ts] for ts in (rows, cols))
+    rows, cols = ([as_html(t) for t in ts] for ts in (rows, cols))
     heat = go.Heatmap(z=z.round(4), x=cols, y=rows, colorscale="Viridis", colorbar=dict(title="cosine", thickness=14, len=.6),
-                      hovertemplate=f"{html.escape(a)}: %{{y}}<br>{html.escape(b)}: %{{x}}<br>cosine %{{z:.3f}}<extra></extra>")
+                      hovertemplate=f"{as_html(a)}: %{{y}}<br>{as_html(b)}: %{{x}}<br>cosine %{{z:.3f}}<extra></extra>")
     nearest = go.Scatter(x=[cols[j] for j in z.argmax(1)], y=rows, mode="markers", marker=dict(color="white", size=7, line=dict(width=1, color="black")), hoverinfo="skip", showlegend=False)
     said = f"{method}; rows {a}, columns {b}, ordered by the last part of the task; a dot is a row's nearest, {hits:.0%} are the same task"
     fig = lay_out(go.Figure([heat, nearest]), "Do tasks look alike on both bases?", said, int(200 + max(15 * len(rows), 260)))
@@ -754,7 +754,7 @@ def joint_map(
     labels = dict(behaviour=[t.split("/")[-1] for t in tasks], base=[base for base, ts in self.tasks.items() for _ in ts])
     return map_figure(e, labels, "behaviour", "base", method, seed)
 
-# %% ../nbs/16_backbones.ipynb #ded0bf2d
+# %% ../nbs/16_backbones.ipynb #4d96fb7e
 @patch
 def curve_figure(
     self: CrossBaseStudy,
@@ -765,12 +765,12 @@ def curve_figure(
     if measure not in ("@1", "MRR"): raise ValueError(f"measure {measure!r} is unknown; there are @1 and MRR")
     fig = go.Figure()
     for i, ((x, y), rows) in enumerate(self.curve.groupby(["from", "to"], sort=False)):
-        g, name, c = rows.groupby("tasks")[measure], html.escape(f"{x} → {y}"), PALETTE[i]
+        g, name, c = rows.groupby("tasks")[measure], as_html(f"{x} → {y}"), PALETTE[i]
         mean, lo, hi = g.mean(), g.min(), g.max()
         fig.add_scatter(x=[*mean.index, *mean.index[::-1]], y=[*hi, *lo[::-1]], mode="lines", fill="toself", fillcolor=_blend(c, .15), line_width=0, hoverinfo="skip", showlegend=False)
         fig.add_scatter(x=mean.index, y=mean, mode="lines+markers", name=f"map, {name}", line=dict(color=c, width=2), marker_size=8)
         known = self.table[(self.table["from"] == x) & (self.table["to"] == y) & (self.table.method == method) & (self.table.candidates == UNSEEN)][measure].item()
-        fig.add_scatter(x=[mean.index[0], mean.index[-1]], y=[known] * 2, mode="lines", name=f"{html.escape(method)}, {name}", line=dict(color=c, dash="dot", width=2))
+        fig.add_scatter(x=[mean.index[0], mean.index[-1]], y=[known] * 2, mode="lines", name=f"{as_html(method)}, {name}", line=dict(color=c, dash="dot", width=2))
     luck = self.table[(self.table.candidates == UNSEEN) & (self.table.method == "chance")][measure].mean()
     fig.add_hline(luck, line=dict(color="black", dash="dash", width=1), annotation_text="chance", annotation_position="bottom right")
     said = f"{measure} on tasks that the map never saw; shaded from the worst to the best draw of tasks; dotted: meaning, which needs no shared task"
@@ -783,10 +783,10 @@ def figures(self: CrossBaseStudy) -> dict[str, go.Figure]:
     return {"Found at the first place": self.retrieval_figure(), "Agreement by meaning": self.agreement_figure(), "Agreement by the linear map": self.agreement_figure(LINEAR),
             "One map": self.joint_map("tsne" if sum(map(len, self.tasks.values())) >= 4 else "pca"), "Few shared tasks": self.curve_figure()}
 
-# %% ../nbs/16_backbones.ipynb #123ea5c9
+# %% ../nbs/16_backbones.ipynb #7ed4b081
 _SCRIPT = "function all(){for(const k in F)draw(k,F[k])}dark.addEventListener('change',all);all();"
 
-def _section(title, body): return f"<section><h2>{html.escape(title)}</h2><div class='scroll'>{body}</div></section>"
+def _section(title, body): return f"<section><h2>{as_html(title)}</h2><div class='scroll'>{body}</div></section>"
 
 def write_backbones_page(
     path: str | Path,                          # HTML file; replaced if there
@@ -797,7 +797,7 @@ def write_backbones_page(
     "Write a study as one HTML file that needs nothing else."
     figs, s = study.figures(), study.settings
     top = {**{f"adapters of {b}": len(t) for b, t in study.tasks.items()}, "probes": len(s["probes"]), "texts": s["texts"], "score": f"{s['score']} per {s['per']}", "seed": s["seed"], **(facts or {})}
-    head = f"<header><h1>{html.escape(title)}</h1><dl class='facts'>" + "".join(f"<div><dt>{html.escape(str(k))}</dt><dd>{html.escape(str(v))}</dd></div>" for k, v in top.items()) + "</dl></header>"
+    head = f"<header><h1>{as_html(title)}</h1><dl class='facts'>" + "".join(f"<div><dt>{as_html(str(k))}</dt><dd>{as_html(str(v))}</dd></div>" for k, v in top.items()) + "</dl></header>"
     drawn = "".join(_section(k, f"<div class='fig' id='f{i}'></div>") for i, k in enumerate(figs))
     data = {f"f{i}": json.loads(f.to_json()) for i, f in enumerate(figs.values())}
     return write_text(path, html_page(title, head + drawn + _section("Every number", study._repr_html_()), data, _SCRIPT))

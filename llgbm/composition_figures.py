@@ -8,8 +8,8 @@ __all__ = ['pick', 'additivity_figure', 'composed_answers_figure', 'switching_fi
            'interference_figure', 'relation_figure', 'foretelling_figure', 'composition_figures', 'findings',
            'write_composition_page']
 
-# %% ../nbs/15_composition_figures.ipynb #ef41d984
-import html, json
+# %% ../nbs/15_composition_figures.ipynb #4bc7de1e
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,9 +20,9 @@ from plotly.subplots import make_subplots
 
 from .atlas import GREY, PALETTE, html_page, lay_out
 from .composition import ANALOGY, OTHERS, OWN, STUDIES, Estimate, Result, times
-from .files import write_text
+from .files import as_html, write_text
 
-# %% ../nbs/15_composition_figures.ipynb #e50d1397
+# %% ../nbs/15_composition_figures.ipynb #9489c0fd
 def pick(
     table: pd.DataFrame, # of estimates, from `summarise`
     measure: str,        # which of its measures
@@ -43,11 +43,10 @@ def _errors(t):
     "Bars from the mean to both ends of the interval."
     return dict(type="data", symmetric=False, array=(t.high - t["mean"]).fillna(0), arrayminus=(t["mean"] - t.low).fillna(0), thickness=1.6, width=4)
 
-def _esc(s): return html.escape(str(s), quote=False)
 def _said(e): return f"{e.mean:.2f} [{e.low:.2f}, {e.high:.2f}]" if e.n > 1 else f"{e.mean:.2f} (one case)"
 def _percent(e): return f"{e.mean:.0%} [{e.low:.0%}, {e.high:.0%}]" if e.n > 1 else f"{e.mean:.0%} (one case)"
 
-# %% ../nbs/15_composition_figures.ipynb #394cb486
+# %% ../nbs/15_composition_figures.ipynb #e9d40e3b
 _NULLS = {"random parts": "#C9CDD2", "one right, one random": "#8D949C"}
 
 def additivity_figure(
@@ -62,8 +61,8 @@ def additivity_figure(
     wanted = ["best part alone", "sum of parts", times(1), times(.5)] if shown is None else shown
     for i, name in enumerate(w for w in wanted if w in set(t.prediction)):
         p = t[t.prediction == name]
-        fig.add_scatter(x=p.cosine, y=p.norm_ratio, mode="markers", name=_esc(name), marker=dict(color=PALETTE[(6, 0, 1, 2)[i % 4]], symbol=("diamond", "circle", "square", "triangle-up")[i % 4], size=9, opacity=.85, line=dict(width=1, color="white")),
-            hovertext=[f"<b>{_esc(m)}</b><br>{_esc(name)}<br>cosine {c:.3f}, length × {r:.2f}" for m, c, r in zip(p.mixture, p.cosine, p.norm_ratio)], hoverinfo="text")
+        fig.add_scatter(x=p.cosine, y=p.norm_ratio, mode="markers", name=as_html(name), marker=dict(color=PALETTE[(6, 0, 1, 2)[i % 4]], symbol=("diamond", "circle", "square", "triangle-up")[i % 4], size=9, opacity=.85, line=dict(width=1, color="white")),
+            hovertext=[f"<b>{as_html(m)}</b><br>{as_html(name)}<br>cosine {c:.3f}, length × {r:.2f}" for m, c, r in zip(p.mixture, p.cosine, p.norm_ratio)], hoverinfo="text")
     fig.add_scatter(x=[1], y=[1], mode="markers", name="the mixture itself", marker=dict(symbol="star", size=16, color=PALETTE[4], line=dict(width=1, color="white")), hoverinfo="skip")
     s, null, rank = result["summary"], result["nulls"].set_index("null").loc["random parts"], result["ranks"]
     says = (f"sum of parts: cosine {_said(pick(s, 'cosine', prediction='sum of parts', target='mixture'))}, random parts {null.null_mean:.2f} (95%: {null.null_p95:.2f}); "
@@ -71,12 +70,12 @@ def additivity_figure(
     fig.update_xaxes(title="direction: cosine to the mixture's delta", range=[min(-.3, t.cosine.min() - .05), 1.06]).update_yaxes(title="length beside the mixture's (log)", type="log", tickvals=[.25, .5, 1, 2, 4, 8], ticktext=["¼", "½", "1", "2", "4", "8"])
     return lay_out(fig, "Is a mixture the sum of its parts?", says, 560, legend=dict(orientation="h", y=-.16, yanchor="top", x=0))
 
-# %% ../nbs/15_composition_figures.ipynb #914c15dd
+# %% ../nbs/15_composition_figures.ipynb #fa3e7801
 def _intervals(fig, t, by, name, color, symbol="circle", shift=0.):
     "Horizontal dots with intervals, at rows 0, 1, …"
-    fig.add_scatter(x=t["mean"], y=np.arange(len(t)) + shift, error_x=_errors(t), mode="markers", name=name, marker=dict(color=color, symbol=symbol, size=10), hovertext=[f"<b>{_esc(k)}</b><br>{_esc(name)}: {m:.1%} [{l:.1%}, {h:.1%}]" for k, m, l, h in zip(t[by], t["mean"], t.low, t.high)], hoverinfo="text")
+    fig.add_scatter(x=t["mean"], y=np.arange(len(t)) + shift, error_x=_errors(t), mode="markers", name=name, marker=dict(color=color, symbol=symbol, size=10), hovertext=[f"<b>{as_html(k)}</b><br>{as_html(name)}: {m:.1%} [{l:.1%}, {h:.1%}]" for k, m, l, h in zip(t[by], t["mean"], t.low, t.high)], hoverinfo="text")
 
-def _rows_of(fig, names): return fig.update_yaxes(tickvals=list(range(len(names))), ticktext=[_esc(n) for n in names], autorange="reversed", showgrid=False, zeroline=False)
+def _rows_of(fig, names): return fig.update_yaxes(tickvals=list(range(len(names))), ticktext=[as_html(n) for n in names], autorange="reversed", showgrid=False, zeroline=False)
 
 def composed_answers_figure(
     result: Result, # of `additivity`, with level 3
@@ -93,7 +92,7 @@ def composed_answers_figure(
     n = pick(t, "exact_match", adapter="mixture teacher")
     return _rows_of(lay_out(fig, "Do composed adapters do both tasks?", f"exact match over {n.n} mixtures, {result.facts['questions']} questions of each task; bars are 95% bootstrap intervals over mixtures", 220 + 34 * len(order), legend=dict(orientation="h", y=-.14, yanchor="top", x=0)), order)
 
-# %% ../nbs/15_composition_figures.ipynb #9c05a270
+# %% ../nbs/15_composition_figures.ipynb #b2968724
 def switching_figure(
     result: Result, # of `switching`
 ) -> go.Figure:
@@ -102,8 +101,8 @@ def switching_figure(
     places = {"own": f"the part's own {by}", "other": f"the other part's {by}", "elsewhere": f"a third {by}"}
     for name, color in (("mixture teacher", PALETTE[0]), (times(1), PALETTE[1])):
         t = _measures(s[s.adapter == name], "weight", "where", list(places))
-        fig.add_bar(x=[_esc(places[w]) for w in t["where"]], y=t["mean"], error_y={**_errors(t), "color": GREY}, name=_esc(name), marker_color=color, width=.3, hovertemplate="%{x}: weight %{y:.2f}<extra>" + _esc(name) + "</extra>")
-    xs = [_esc(p) for p in places.values()]
+        fig.add_bar(x=[as_html(places[w]) for w in t["where"]], y=t["mean"], error_y={**_errors(t), "color": GREY}, name=as_html(name), marker_color=color, width=.3, hovertemplate="%{x}: weight %{y:.2f}<extra>" + as_html(name) + "</extra>")
+    xs = [as_html(p) for p in places.values()]
     fig.add_scatter(x=xs[:2], y=[1, 0], mode="markers", name="a perfect switch", marker=dict(symbol="line-ew-open", size=70, color=PALETTE[2], line_width=3), hoverinfo="skip")
     gap = result["nulls"].set_index("adapter")
     says = "; ".join(f"{n}: own less other {gap.loc[n, 'measured']:+.2f} (by lot, 95%: {gap.loc[n, 'null_p95']:.2f})" for n in ("mixture teacher", times(1)))
@@ -111,7 +110,7 @@ def switching_figure(
     fig.update_yaxes(title="weight of a part's delta", zeroline=True, zerolinecolor=GREY, range=[low - .06, high + .06])
     return lay_out(fig, "A sum, or a switch?", says, 440, bargap=.3, legend=dict(orientation="h", y=-.12, yanchor="top", x=0))
 
-# %% ../nbs/15_composition_figures.ipynb #3810fb3c
+# %% ../nbs/15_composition_figures.ipynb #b408a58c
 def layers_figure(
     result: Result, # of `layers`
 ) -> go.Figure:
@@ -123,12 +122,12 @@ def layers_figure(
         part = s[(s.prediction == what) & (s.target == target)]
         for col, measure in ((1, "cosine"), (2, "norm_ratio")):
             t = _measures(part, measure, "setting", places)
-            fig.add_scatter(row=1, col=col, x=[_esc(p) for p in t.setting], y=t["mean"], error_y=_errors(t), mode="lines+markers", name=name, legendgroup=name, showlegend=col == 1, line_color=color)
-    fig.add_scatter(row=1, col=1, x=[_esc(p) for p in places], y=nulls.null_p95.reindex(places), mode="lines", name="null: sums of random parts, 95%", line=dict(color=GREY, dash="dot"))
+            fig.add_scatter(row=1, col=col, x=[as_html(p) for p in t.setting], y=t["mean"], error_y=_errors(t), mode="lines+markers", name=name, legendgroup=name, showlegend=col == 1, line_color=color)
+    fig.add_scatter(row=1, col=1, x=[as_html(p) for p in places], y=nulls.null_p95.reindex(places), mode="lines", name="null: sums of random parts, 95%", line=dict(color=GREY, dash="dot"))
     fig.update_annotations(font_size=13)
     return lay_out(fig, "Do deltas add up better further inside?", f"additivity of {result.facts['mixtures']} mixtures for deltas read after each layer; bars are 95% bootstrap intervals over mixtures", 430, legend=dict(orientation="h", y=-.16, yanchor="top", x=0)).update_layout(margin_t=104)
 
-# %% ../nbs/15_composition_figures.ipynb #2956c5f7
+# %% ../nbs/15_composition_figures.ipynb #978948f5
 _SHADES = {ANALOGY: PALETTE[0], "a + c": PALETTE[2], "a alone": PALETTE[1], "c alone": PALETTE[3]}
 
 def _hits(ranks, n): return np.searchsorted(np.sort(ranks), np.arange(1, n + 1), "right") / len(ranks)
@@ -142,7 +141,7 @@ def analogy_figure(
     fig.add_scatter(x=curve.k, y=curve.p95, mode="lines", name="shuffled labels, 95%", line=dict(color=GREY, dash="dot"), hoverinfo="skip")
     fig.add_scatter(x=curve.k, y=curve["mean"], mode="lines", name="shuffled labels, mean", line=dict(color=GREY), hoverinfo="skip")
     for name, color in _SHADES.items():
-        fig.add_scatter(x=ks, y=_hits(t[t.recipe == name]["rank"].to_numpy(), n), mode="lines", name=_esc(name), line=dict(color=color, width=3 if name == ANALOGY else 2), hovertemplate="first %{x}: %{y:.1%}<extra>" + _esc(name) + "</extra>")
+        fig.add_scatter(x=ks, y=_hits(t[t.recipe == name]["rank"].to_numpy(), n), mode="lines", name=as_html(name), line=dict(color=color, width=3 if name == ANALOGY else 2), hovertemplate="first %{x}: %{y:.1%}<extra>" + as_html(name) + "</extra>")
     k, *_ = (int(m.removeprefix("hits@")) for m in result["nulls"].measure)
     said = lambda r: _percent(pick(result["summary"], f"hits@{k}", recipe=r))
     fig.update_xaxes(title=f"k (log), of {n} adapters", type="log", tickvals=[v for v in (1, 2, 5, 10, 20, 50, 100, 200, 500) if v <= n]).update_yaxes(title="right answer among the first k", tickformat=".0%", range=[-.02, 1.02])
@@ -163,14 +162,14 @@ def analogy_answers_figure(
     says = " and ".join(f"{n[p]} {p} tasks" for p in ("seen", "unseen") if p in n)
     return _rows_of(lay_out(fig, "Analogies of weights at work", f"exact match on {says}, {result.facts['questions']} questions each; bars are 95% bootstrap intervals over tasks", 220 + 34 * len(order), legend=dict(orientation="h", y=-.14, yanchor="top", x=0)), order)
 
-# %% ../nbs/15_composition_figures.ipynb #4c67409a
+# %% ../nbs/15_composition_figures.ipynb #61417ffe
 def _weight_curve(fig, col, t, measure, name, color, factor=None, known=None):
     "A line over weights with its interval, through points that are known without measuring."
     t = t[t.measure == measure].sort_values("weight")
     f = np.ones(len(t)) if factor is None else factor(t.weight.to_numpy())
     t = t.assign(**{k: t[k] * f for k in ("mean", "low", "high")})
     if known is not None: t = pd.concat([t[["weight", "mean", "low", "high"]], pd.DataFrame([dict(weight=float(w), mean=float(v), low=float(v), high=float(v)) for w, v in known if w not in set(t.weight)])]).sort_values("weight")
-    fig.add_scatter(row=1, col=col, x=t.weight, y=t["mean"], error_y=_errors(t), mode="lines+markers", name=_esc(name), line_color=color, legendgroup=name)
+    fig.add_scatter(row=1, col=col, x=t.weight, y=t["mean"], error_y=_errors(t), mode="lines+markers", name=as_html(name), line_color=color, legendgroup=name)
 
 def negation_figure(
     result: Result, # of `negation`
@@ -207,7 +206,7 @@ def removal_figure(
     fig.update_xaxes(title="right answers on test questions", tickformat=".0%", range=[-.03, 1.03])
     return _rows_of(lay_out(fig, "A mixture less one part", f"exact match over {pick(t, 'exact_match', adapter='base', task='kept').n} mixtures, each part taken out in turn", 220 + 34 * len(order), legend=dict(orientation="h", y=-.24, yanchor="top", x=0)), order)
 
-# %% ../nbs/15_composition_figures.ipynb #fca2b303
+# %% ../nbs/15_composition_figures.ipynb #0521169a
 def _colors(values): return {v: PALETTE[i % len(PALETTE)] for i, v in enumerate(sorted(set(values)))}
 
 def path_map_figure(
@@ -220,11 +219,11 @@ def path_map_figure(
     groups = pool[kind] if kind else pd.Series("adapters", pool.index)
     paint = _colors([g for g in groups if "+" not in g])
     for g, part in pool.groupby(groups):
-        fig.add_scatter(x=part.x, y=part.y, mode="markers", name=_esc(g), marker=dict(color=paint.get(g, GREY), size=8, opacity=.55), hovertext=[_esc(a) for a in part.adapter], hoverinfo="text", showlegend=g in paint, legendgroup=g)
+        fig.add_scatter(x=part.x, y=part.y, mode="markers", name=as_html(g), marker=dict(color=paint.get(g, GREY), size=8, opacity=.55), hovertext=[as_html(a) for a in part.adapter], hoverinfo="text", showlegend=g in paint, legendgroup=g)
     for i, ((a, b), p) in enumerate(list(t.groupby(["a", "b"], sort=False))[:limit]):
         fig.add_scatter(x=p.line_x, y=p.line_y, mode="lines", line=dict(color=GREY, dash="dot", width=1.5), name="straight line between deltas", legendgroup="line", showlegend=i == 0, hoverinfo="skip")
         fig.add_scatter(x=p.x, y=p.y, mode="lines+markers", line=dict(color="black", width=1.4, shape="spline"), marker=dict(size=4, color=GREY), opacity=.8, name="delta of (1 − t)·a + t·b", legendgroup="path", showlegend=i == 0,
-            hovertext=[f"{_esc(a)} → {_esc(b)}<br>t = {v:.2f}, gap {q:.2f}" for v, q in zip(p.t, p.gap)], hoverinfo="text")
+            hovertext=[f"{as_html(a)} → {as_html(b)}<br>t = {v:.2f}, gap {q:.2f}" for v, q in zip(p.t, p.gap)], hoverinfo="text")
     s, both = result["summary"], sum(result.facts["explained"])
     axis = dict(showticklabels=False, zeroline=False, showgrid=False, showline=True, mirror=True, linecolor="#d1d5db")
     fig.update_xaxes(**axis).update_yaxes(**axis, scaleanchor="x")
@@ -243,7 +242,7 @@ def path_answers_figure(
     fig.update_xaxes(title="t, from a to b").update_yaxes(title="right answers on test questions", tickformat=".0%", range=[-.03, 1.03])
     return lay_out(fig, "Is there a middle that does both?", f"(1 − t)·a + t·b, mean over {result.facts['paths']} paths; the worse task is best at t = {best.t:.2f}: {best['mean']:.0%} [{best.low:.0%}, {best.high:.0%}]", 420)
 
-# %% ../nbs/15_composition_figures.ipynb #ffaf24cb
+# %% ../nbs/15_composition_figures.ipynb #9794f1e6
 def interference_figure(
     result: Result, # of `interference`
 ) -> go.Figure:
@@ -253,14 +252,14 @@ def interference_figure(
     order = sorted(names, key=lambda n: n.rsplit("/", 1)[0])
     grid, n = t.pivot_table(index="a", columns="b", values="loss").reindex(index=order, columns=order), len(order)
     top = float(np.nanquantile(np.abs(t.loss), .99))
-    heat = go.Heatmap(z=grid.to_numpy().round(4), x=[_esc(o) for o in order], y=[_esc(o) for o in order], zmid=0, zmin=-top, zmax=top, colorscale="RdBu_r", colorbar=dict(title="loss", thickness=14, len=.6), hovertemplate="%{y}<br>beside %{x}<br>loses %{z:.0%}<extra></extra>")
+    heat = go.Heatmap(z=grid.to_numpy().round(4), x=[as_html(o) for o in order], y=[as_html(o) for o in order], zmid=0, zmin=-top, zmax=top, colorscale="RdBu_r", colorbar=dict(title="loss", thickness=14, len=.6), hovertemplate="%{y}<br>beside %{x}<br>loses %{z:.0%}<extra></extra>")
     ticks = dict(type="category", showticklabels=n <= 80, tickmode="linear", tickfont_size=12 if n <= 40 else 9, showgrid=False, constrain="domain")
     s = result["summary"]
     says = f"loss over all {len(t)} ordered pairs: {t.loss.mean():.2f}; beside a random twin {_said(pick(s, 'loss', relation='a random twin'))}"
     fig = lay_out(go.Figure(heat), "What a (row) loses beside b (column)", says, int(min(1250, 260 + max(13 * n, 300))))
     return fig.update_xaxes(**ticks, tickangle=-90, title="b").update_yaxes(**ticks, autorange="reversed", scaleanchor="x", title="a")
 
-# %% ../nbs/15_composition_figures.ipynb #4902a9fc
+# %% ../nbs/15_composition_figures.ipynb #8dc25fca
 def relation_figure(
     result: Result, # of `interference`
 ) -> go.Figure:
@@ -279,7 +278,7 @@ def foretelling_figure(
     "Draw whether what is measured on deltas foretells the loss of right answers."
     t, c, fig = result["answers"], result["correlation"].set_index("measure"), go.Figure()
     for (relation, p), color in zip(t.groupby("relation", sort=False), PALETTE):
-        fig.add_scatter(x=p[measure], y=p.lost, mode="markers", name=_esc(relation), marker=dict(color=color, size=9, opacity=.8, line=dict(width=1, color="white")), hovertext=[f"<b>{_esc(a)}</b> beside {_esc(b)}<br>{measure} {l:.2f}, right answers {x:.0%} → {y:.0%}" for a, b, l, x, y in zip(p.a, p.b, p[measure], p.alone, p.together)], hoverinfo="text")
+        fig.add_scatter(x=p[measure], y=p.lost, mode="markers", name=as_html(relation), marker=dict(color=color, size=9, opacity=.8, line=dict(width=1, color="white")), hovertext=[f"<b>{as_html(a)}</b> beside {as_html(b)}<br>{measure} {l:.2f}, right answers {x:.0%} → {y:.0%}" for a, b, l, x, y in zip(p.a, p.b, p[measure], p.alone, p.together)], hoverinfo="text")
     words = dict(shadow="shadow: cosine of Δ(a + b) to Δ(b), less that to Δ(a)", loss="loss of a's delta beside b")
     fig.update_xaxes(title=words.get(measure, measure)).update_yaxes(title="right answers lost on a's task", tickformat=".0%")
     says = "; ".join(f"{m} {c.rho[m]:.2f} [{c.low[m]:.2f}, {c.high[m]:.2f}]" for m in c.index)
@@ -369,7 +368,7 @@ def findings(
     "Say what was measured, in words."
     return _SAYS[result.kind](result)
 
-# %% ../nbs/15_composition_figures.ipynb #1136926d
+# %% ../nbs/15_composition_figures.ipynb #165d9185
 _ASKS = dict(
     additivity=("Additivity", "Train one adapter on two tasks. Is its delta the sum of the deltas of two adapters with one task each? And does their concatenation do both tasks?"),
     switching=("A sum or a switch?", "On average over probes a mixture may look like half a sum. Does it do half of both everywhere, or all of one thing here and of the other there?"),
@@ -384,10 +383,10 @@ def _table_html(t): return t.to_html(index=False, float_format="%.3f", na_rep="�
 def _section(result, figures):
     "Question, figures, findings and tables of one experiment."
     title, ask = _ASKS[result.kind]
-    said = "".join(f"<li>{_esc(s)}</li>" for s in findings(result))
+    said = "".join(f"<li>{as_html(s)}</li>" for s in findings(result))
     figs = "".join(f"<div class='scroll'><div class='fig' id='{name}'></div></div>" for name in figures)
-    tables = "".join(f"<details><summary>{_esc(name.replace('_', ' '))} ({len(t):,} rows)</summary><div class='scroll tall'>{_table_html(t)}</div></details>" for name, t in result.tables.items())
-    return f"<section id='about-{result.kind}'><h2>{_esc(title)}</h2><p class='soft'>{_esc(ask)}</p>{figs}<ul>{said}</ul>{tables}</section>"
+    tables = "".join(f"<details><summary>{as_html(name.replace('_', ' '))} ({len(t):,} rows)</summary><div class='scroll tall'>{_table_html(t)}</div></details>" for name, t in result.tables.items())
+    return f"<section id='about-{result.kind}'><h2>{as_html(title)}</h2><p class='soft'>{as_html(ask)}</p>{figs}<ul>{said}</ul>{tables}</section>"
 
 _STYLE = "<style>section ul{margin:4px 0 12px;padding-left:20px;max-width:95ch}section li{margin:4px 0}details{margin:4px 0}summary{cursor:pointer;color:var(--soft)}nav{display:flex;flex-wrap:wrap;gap:6px 16px;margin-top:14px}nav a{color:var(--accent);text-decoration:none}nav a:hover{text-decoration:underline}</style>"
 _SCRIPT = "function all(){for(const k in F)draw(k,F[k])}dark.addEventListener('change',all);all();"
@@ -404,7 +403,7 @@ def write_composition_page(
     if not figures: raise ValueError("no results to show: run the study first")
     some = next(iter(results.values())).facts
     top = {"adapters": some["adapters"], "mixtures": some["mixtures"], "probes": some["probes"], "questions a task": some["questions"], "seed": some["seed"], **(facts or {})}
-    head = f"<header><h1>{_esc(title)}</h1><dl class='facts'>" + "".join(f"<div><dt>{_esc(k)}</dt><dd>{_esc(v)}</dd></div>" for k, v in top.items()) + "</dl>"
-    nav = "<nav>" + "".join(f"<a href='#about-{k}'>{_esc(_ASKS[k][0])}</a>" for k in figures) + "</nav></header>"
+    head = f"<header><h1>{as_html(title)}</h1><dl class='facts'>" + "".join(f"<div><dt>{as_html(k)}</dt><dd>{as_html(v)}</dd></div>" for k, v in top.items()) + "</dl>"
+    nav = "<nav>" + "".join(f"<a href='#about-{k}'>{as_html(_ASKS[k][0])}</a>" for k in figures) + "</nav></header>"
     body = _STYLE + head + nav + "".join(_section(results[k], figs) for k, figs in figures.items())
     return write_text(path, html_page(title, body, {n: json.loads(f.to_json()) for figs in figures.values() for n, f in figs.items()}, _SCRIPT))

@@ -7,8 +7,8 @@ __all__ = ['COMPOSITION_FILE', 'RED', 'OTHERS', 'DeltaMap', 'Near', 'Measured', 
            'CompositionState', 'frequent', 'colours_of', 'telling_kind', 'composition_figure', 'WeightRow', 'search',
            'AdapterList', 'CompositionPanel', 'composition_panel']
 
-# %% ../nbs/17_composition_panel.ipynb #59fc4cc4
-import html, math, time
+# %% ../nbs/17_composition_panel.ipynb #87c831f7
+import math, time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from sklearn.decomposition import PCA
 from .atlas import GREY, PALETTE, UNLABELLED, silhouette, unit_rows
 from .delta_cache import DeltaCache
 from .expressions import Expression, resolve
-from .files import read_json, write_json
+from .files import as_html, read_json, write_json
 from .lora import LoraAdapter, LoraBank, base_name
 from .merging import METHODS, Merged, merge
 from .models import Base
@@ -397,7 +397,7 @@ def load(
     if list(weights.items()) == list(self._weights.items()): self.set_method(self.method)
     else: self._take(weights)
 
-# %% ../nbs/17_composition_panel.ipynb #e1b2197f
+# %% ../nbs/17_composition_panel.ipynb #ddada775
 _COLOURS = tuple(c for c in PALETTE if c != "#3F3F3F")       # which would be lost on a dark page
 RED, OTHERS = "#E0393E", "others"
 _SIGNS = {"base": ("✚", "#8a94a3"), "predicted": ("★", RED), "measured": ("◇", RED)}
@@ -429,10 +429,6 @@ def telling_kind(
         except ValueError: return -2.0                     # too few labels to tell
     return max(pool.labels, key=score, default=None)
 
-def _plain(text):
-    "Escape text for plotly, which shows an escaped quotation mark as it is written."
-    return html.escape(text, quote=False)
-
 def _marker(**kw): return dict(size=11, line=dict(width=1, color="rgba(255,255,255,.75)"), **kw)
 
 def composition_figure(
@@ -444,7 +440,7 @@ def composition_figure(
     ls, fig = np.array(frequent(state.pool.labels[kind]) if kind else [UNLABELLED] * len(names)), go.Figure()
     for l, c in colours_of(state.pool.labels[kind] if kind else ls).items():
         at = np.flatnonzero(ls == l)
-        fig.add_scatter(x=xy[at, 0], y=xy[at, 1], mode="markers", name=_plain(l if kind else "adapters"), customdata=at, hovertext=[f"<b>{_plain(n)}</b>" for n in names[at]], hoverinfo="text", marker=_marker(color=c, opacity=.85))
+        fig.add_scatter(x=xy[at, 0], y=xy[at, 1], mode="markers", name=as_html(l if kind else "adapters"), customdata=at, hovertext=[f"<b>{as_html(n)}</b>" for n in names[at]], hoverinfo="text", marker=_marker(color=c, opacity=.85))
     fig.add_scatter(x=[], y=[], mode="lines", name="way", line=dict(color="#8a94a3", width=2, dash="dot"), hoverinfo="skip")
     fig.add_scatter(x=[], y=[], mode="markers", name="chosen", marker=dict(symbol="circle-open", size=19, color=RED, line_width=2), hoverinfo="skip")
     fig.add_scatter(x=[0], y=[0], mode="markers", name="base", marker=dict(symbol="cross", size=13, color="#8a94a3"), hovertext=["<b>base</b>: a delta of zero"], hoverinfo="text")
@@ -729,7 +725,7 @@ def _refresh_rows(self: CompositionPanel, weights):
         self.weights_box.children = tuple(self.rows.values()) or (hint,)
     for n, r in self.rows.items(): r.show(weights[n])
 
-# %% ../nbs/17_composition_panel.ipynb #f28d72f0
+# %% ../nbs/17_composition_panel.ipynb #f4d9ca9c
 def _near_text(near): return ", ".join(f"{n.name} ({n.cosine:.2f})" for n in near) or "–"
 def _number(x): return "–" if math.isnan(x) else f"{x:.3g}"
 
@@ -739,7 +735,7 @@ def _refresh_map(self: CompositionPanel, weights):
     way, m = self.state.path(), self.state.measured if self.state.is_current(self.state.measured) else None
     chosen = self.state.plane.place(self.state.pool.deltas.matrix[[self.state._place[n] for n in weights]])
     end, truth = (way[-1:] if weights else way[:0]), self.state.plane.place(m.delta[None]) if m else way[:0]
-    said = _plain(self.state.expression)
+    said = as_html(self.state.expression)
     texts = dict(predicted=f"<b>predicted</b>: {said}", measured=f"<b>measured</b>: {said}")
     with self.figure.batch_update():
         for name, xy in dict(way=way, chosen=chosen, predicted=end, measured=truth).items(): _move(self.traces[name], xy, texts.get(name))

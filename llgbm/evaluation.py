@@ -12,8 +12,8 @@ __all__ = ['Rows', 'MEASURES', 'LOWER', 'KNOWS', 'NEUTRAL', 'OWN', 'Texts', 'cop
            'task_heatmap', 'by_training_tasks', 'training_tasks_figure', 'generation_cost', 'EvaluationReport',
            'nearness']
 
-# %% ../nbs/25_evaluation.ipynb #a6965ffc
-import html, random, sys, time, warnings
+# %% ../nbs/25_evaluation.ipynb #e3aa6156
+import random, sys, time, warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -36,7 +36,7 @@ from tqdm.auto import tqdm
 from .atlas import GREY, PALETTE
 from .conditions import encode
 from .delta import auto_batch_tokens, batch_deltas, probe_activations
-from .files import read_json, write_json, write_text
+from .files import as_html, read_json, write_json, write_text
 from .functional_lora import attach
 from .lora import LoraBank, concat
 from .losses import head_logits
@@ -571,12 +571,10 @@ def summarise(
     out = out.assign(rival=None, lead=np.nan, spread=np.nan, ahead=pd.array([pd.NA] * len(out), "boolean"))
     return _leads(out, metric, oracle, against).assign(knows=[knows.get(m, "the task's condition") for m in out.index])
 
-# %% ../nbs/25_evaluation.ipynb #80e1c0dc
-def _esc(s): return html.escape(str(s), quote=False)
-
+# %% ../nbs/25_evaluation.ipynb #925099dc
 def _dress(fig, title, subtitle, height, **kw):
     "The house's layout."
-    text = f"{_esc(title)}<br><span style='font-size:13px;color:#6b7280'>{_esc(subtitle)}</span>"
+    text = f"{as_html(title)}<br><span style='font-size:13px;color:#6b7280'>{as_html(subtitle)}</span>"
     return fig.update_layout(template="plotly_white", title=dict(text=text, x=0, xanchor="left", xref="container", pad_l=10, font_size=18), height=height,
         font=dict(family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size=13), margin=dict(l=10, r=10, t=80, b=10), hoverlabel_align="left", **kw)
 
@@ -585,7 +583,7 @@ def _task_points(fig, results, metric, at):
     t = by_task(results, metric).reset_index()
     place = {k: i for i, k in enumerate(dict.fromkeys(t.task))}
     x = t.method.map(at) + (t.task.map(place) + .5) / len(place) * .6 - .3
-    text = [f"<b>{_esc(m)}</b><br>{_esc(k)}, seed {s}: {v:.3f}" for m, k, s, v in zip(t.method, t.task, t.seed, t[metric])]
+    text = [f"<b>{as_html(m)}</b><br>{as_html(k)}, seed {s}: {v:.3f}" for m, k, s, v in zip(t.method, t.task, t.seed, t[metric])]
     fig.add_scatter(x=x, y=t[metric], mode="markers", name="a task, under one seed", marker=dict(color=GREY, size=6, opacity=.7), hovertext=text, hoverinfo="text")
 
 def _seed_points(fig, seeds, at):
@@ -604,15 +602,15 @@ def results_figure(
     results = stack_seeds(tables)
     seeds = by_seed(results, metric)
     at, fig = {m: i for i, m in enumerate(seeds.index)}, go.Figure()
-    fig.add_bar(x=list(at.values()), y=seeds.mean(axis=1), name="mean", marker_color=PALETTE[0], opacity=.45, hovertext=[f"<b>{_esc(m)}</b><br>mean {v:.3f}" for m, v in seeds.mean(axis=1).items()], hoverinfo="text")
+    fig.add_bar(x=list(at.values()), y=seeds.mean(axis=1), name="mean", marker_color=PALETTE[0], opacity=.45, hovertext=[f"<b>{as_html(m)}</b><br>mean {v:.3f}" for m, v in seeds.mean(axis=1).items()], hoverinfo="text")
     _task_points(fig, results, metric, at)
     _seed_points(fig, seeds, at)
-    if oracle in at: fig.add_hline(seeds.mean(axis=1)[oracle], line=dict(dash="dash", color=PALETTE[1], width=1.5), annotation_text=_esc(oracle), annotation_position="bottom left")
-    fig.update_xaxes(tickvals=list(at.values()), ticktext=[_esc(m) for m in at], showgrid=False)
+    if oracle in at: fig.add_hline(seeds.mean(axis=1)[oracle], line=dict(dash="dash", color=PALETTE[1], width=1.5), annotation_text=as_html(oracle), annotation_position="bottom left")
+    fig.update_xaxes(tickvals=list(at.values()), ticktext=[as_html(m) for m in at], showgrid=False)
     fig.update_yaxes(title=metric.replace("_", " "), rangemode="tozero", **(dict(tickformat=".0%") if metric == "exact_match" else {}))
     return _dress(fig, title, f"{results.task.nunique()} tasks, {results.seed.nunique()} seeds; {'less' if metric in LOWER else 'more'} is better", 480, bargap=.3, legend=dict(orientation="h", y=1, yanchor="bottom", x=1, xanchor="right"))
 
-# %% ../nbs/25_evaluation.ipynb #716e3ac9
+# %% ../nbs/25_evaluation.ipynb #e2412d27
 def task_heatmap(
     tables: pd.DataFrame | Mapping[int, pd.DataFrame] | Sequence[pd.DataFrame], # stacked, or one for each seed
     metric: str = "exact_match",
@@ -622,12 +620,12 @@ def task_heatmap(
     results = stack_seeds(tables)
     grid = by_task(results, metric).groupby(["method", "task"], sort=False).mean().unstack("task").loc[list(dict.fromkeys(results.method)), list(dict.fromkeys(results.task))]
     share = metric == "exact_match"
-    fig = go.Figure(go.Heatmap(z=grid.values, x=[_esc(t) for t in grid.columns], y=[_esc(m) for m in grid.index], colorscale="Viridis", reversescale=metric in LOWER, zmin=0 if share else None, zmax=1 if share else None,
+    fig = go.Figure(go.Heatmap(z=grid.values, x=[as_html(t) for t in grid.columns], y=[as_html(m) for m in grid.index], colorscale="Viridis", reversescale=metric in LOWER, zmin=0 if share else None, zmax=1 if share else None,
         texttemplate="%{z:.0%}" if share else "%{z:.2f}", hovertemplate="%{y}<br>%{x}: %{z:.3f}<extra></extra>", colorbar=dict(tickformat=".0%" if share else None, thickness=14)))
     fig.update_yaxes(autorange="reversed")
     return _dress(fig, title, f"{metric.replace('_', ' ')}, mean over seeds", 180 + 34 * len(grid))
 
-# %% ../nbs/25_evaluation.ipynb #810878a8
+# %% ../nbs/25_evaluation.ipynb #566c684e
 def by_training_tasks(
     runs: Mapping[int, pd.DataFrame | Mapping[int, pd.DataFrame] | Sequence[pd.DataFrame]], # number of training tasks → results
     methods: Sequence[str] | None = None,   # None is all
@@ -649,8 +647,8 @@ def training_tasks_figure(
     "Draw results against the number of training tasks, with the seeds' standard deviation."
     fig = go.Figure()
     for i, (m, t) in enumerate(table.groupby("method", sort=False)):
-        fig.add_scatter(x=t.training_tasks, y=t["mean"], error_y=dict(array=t.sd.fillna(0)), name=_esc(m), mode="lines+markers", line_color=PALETTE[i % len(PALETTE)])
-    for name, v in (lines or {}).items(): fig.add_hline(v, line=dict(dash="dash", color=GREY), annotation_text=_esc(name), annotation_position="bottom left")
+        fig.add_scatter(x=t.training_tasks, y=t["mean"], error_y=dict(array=t.sd.fillna(0)), name=as_html(m), mode="lines+markers", line_color=PALETTE[i % len(PALETTE)])
+    for name, v in (lines or {}).items(): fig.add_hline(v, line=dict(dash="dash", color=GREY), annotation_text=as_html(name), annotation_position="bottom left")
     fig.update_xaxes(title="training tasks", rangemode="tozero").update_yaxes(title=metric.replace("_", " "), rangemode="tozero", **(dict(tickformat=".0%") if metric == "exact_match" else {}))
     return _dress(fig, "More tasks to learn from", f"held-out tasks; mean and standard deviation of seeds ({', '.join(map(str, sorted(set(table.seeds))))} of them)", 440)
 
@@ -710,7 +708,7 @@ class EvaluationReport:
         if "training_tasks" in self.tables: out["training_tasks"] = training_tasks_figure(self.tables["training_tasks"], {self.oracle: self.summary["mean"][self.oracle]} if self.oracle in set(self.results.method) else None)
         return out
 
-# %% ../nbs/25_evaluation.ipynb #d0334292
+# %% ../nbs/25_evaluation.ipynb #e1635ddc
 def nearness(
     results: pd.DataFrame, # stacked
 ) -> pd.DataFrame:         # methods × those of `MEASURES` that were taken
@@ -721,15 +719,15 @@ def _cell(v):
     "One cell of a table."
     if v is None or v is pd.NA or v != v: return "<td>–</td>"
     if isinstance(v, (bool, np.bool_)): return f"<td>{'yes' if v else 'no'}</td>"
-    return f"<td>{v:.3f}</td>" if isinstance(v, (float, np.floating)) else f"<td class='text'>{_esc(v)}</td>" if isinstance(v, str) else f"<td>{_esc(v)}</td>"
+    return f"<td>{v:.3f}</td>" if isinstance(v, (float, np.floating)) else f"<td class='text'>{as_html(v)}</td>" if isinstance(v, str) else f"<td>{as_html(v)}</td>"
 
 def _table_html(table):
     "A table as HTML; a named index becomes its first column."
     table = table if isinstance(table.index, pd.RangeIndex) else table.reset_index()
-    head = "".join(f"<th scope='col'>{_esc(str(c).replace('_', ' '))}</th>" for c in table.columns)
+    head = "".join(f"<th scope='col'>{as_html(str(c).replace('_', ' '))}</th>" for c in table.columns)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join('<tr>' + ''.join(map(_cell, r)) + '</tr>' for r in table.itertuples(index=False))}</tbody></table>"
 
-def _settings_html(settings): return "<dl>" + "".join(f"<dt>{_esc(k)}</dt><dd>{_esc(v)}</dd>" for k, v in settings.items()) + "</dl>"
+def _settings_html(settings): return "<dl>" + "".join(f"<dt>{as_html(k)}</dt><dd>{as_html(v)}</dd>" for k, v in settings.items()) + "</dl>"
 
 @patch
 def __repr__(self: EvaluationReport): return f"EvaluationReport({self.title!r}, {self.results.method.nunique()} methods, {self.results.task.nunique()} tasks, seeds {self.settings['seeds']})"
@@ -737,7 +735,7 @@ def __repr__(self: EvaluationReport): return f"EvaluationReport({self.title!r}, 
 @patch
 def _repr_html_(self: EvaluationReport):
     s = self.settings
-    return f"<p><b>{_esc(self.title)}</b>: {self.results.method.nunique()} methods, {self.results.task.nunique()} tasks, seeds {_esc(s['seeds'])}, {_esc(s['date'])}</p>" + _table_html(self.summary)
+    return f"<p><b>{as_html(self.title)}</b>: {self.results.method.nunique()} methods, {self.results.task.nunique()} tasks, seeds {as_html(s['seeds'])}, {as_html(s['date'])}</p>" + _table_html(self.summary)
 
 # %% ../nbs/25_evaluation.ipynb #92913127
 _HEADINGS = dict(condition="What wrong conditions cost, in exact match", cost="Seconds to generate an adapter and to train one, and their ratio", training_tasks="By the number of training tasks")
@@ -760,7 +758,7 @@ def to_text(self: EvaluationReport) -> str:
     parts = [f"{self.title}: exact match on {r.task.nunique()} tasks, {int(r.n.max())} questions each", _table_text(shown)]
     return "\n".join(parts + [line for k, t in self.tables.items() for line in ("", _HEADINGS.get(k, k), _table_text(t))])
 
-# %% ../nbs/25_evaluation.ipynb #3f1158ed
+# %% ../nbs/25_evaluation.ipynb #e17b3938
 _CSS = """body{font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;color:#1f2937;max-width:1200px;margin:0 auto;padding:24px 20px 60px}
 h1{font-size:26px}h2{font-size:18px;margin-top:32px}.scroll{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:5px 10px;border-bottom:1px solid #e5e7eb;text-align:right;white-space:nowrap}td.text{text-align:left;white-space:normal;min-width:110px}th:first-child,th:last-child{text-align:left}thead th{color:#6b7280;font-size:13px}
@@ -775,12 +773,12 @@ def to_html(self: EvaluationReport) -> str: # a whole document
     "Write the report as one HTML page that needs nothing else."
     figure = lambda f: f"<div class='scroll'>{pio.to_html(f, include_plotlyjs=False, full_html=False, config=dict(displaylogo=False))}</div>"
     figs, near = self.figures(), nearness(self.results)
-    parts = [f"<h1>{_esc(self.title)}</h1><p>{_READ}</p><div class='scroll'>{_table_html(self.summary)}</div>", *map(figure, figs.values())]
+    parts = [f"<h1>{as_html(self.title)}</h1><p>{_READ}</p><div class='scroll'>{_table_html(self.summary)}</div>", *map(figure, figs.values())]
     if near.shape[1]: parts.append(f"<h2>Nearness to the oracle</h2><div class='scroll'>{_table_html(near)}</div>")
-    parts += [f"<h2>{_esc(k)}</h2><div class='scroll'>{_table_html(t)}</div>" for k, t in self.tables.items()] + ["<h2>Settings</h2>" + _settings_html(self.settings)]
+    parts += [f"<h2>{as_html(k)}</h2><div class='scroll'>{_table_html(t)}</div>" for k, t in self.tables.items()] + ["<h2>Settings</h2>" + _settings_html(self.settings)]
     policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
     return (f"<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width,initial-scale=1'><meta http-equiv='Content-Security-Policy' content=\"{policy}\">"
-            f"<title>{_esc(self.title)}</title><style>{_CSS}</style><script>{get_plotlyjs()}</script></head><body>{''.join(parts)}</body></html>\n")
+            f"<title>{as_html(self.title)}</title><style>{_CSS}</style><script>{get_plotlyjs()}</script></head><body>{''.join(parts)}</body></html>\n")
 
 # %% ../nbs/25_evaluation.ipynb #c284d7e5
 def _pack_table(table):

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['naming_errors', 'atomic_path', 'atomic_dir', 'clear_leftovers', 'write_bytes', 'write_text', 'to_json', 'write_json',
            'read_json', 'hash_bytes', 'hash_file', 'hash_json', 'safe_filename', 'original_name', 'append_jsonl',
-           'read_jsonl', 'near_names']
+           'read_jsonl', 'near_names', 'as_html']
 
-# %% ../nbs/00_files.ipynb #2f3cd4ff
-import ctypes, difflib, errno, hashlib, json, os, re, secrets, shutil, time
+# %% ../nbs/00_files.ipynb #a9f253d9
+import ctypes, difflib, errno, hashlib, html, json, os, re, secrets, shutil, time
 from collections.abc import Collection
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -274,3 +274,10 @@ def near_names(
     some = list(known)[:20_000]                                  # comparing texts is slow, and this is only a hint
     found = [k for k in some if k.endswith("/" + str(name)) or k.startswith(str(name) + "/")][:3] or difflib.get_close_matches(str(name), some, 3, 0.6)
     return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+# %% ../nbs/00_files.ipynb #0f81e448
+def as_html(
+    text: Any, # anything with a `str`
+) -> str:      # safe between tags, and in what plotly draws
+    "Escape text for pages and figures."
+    return html.escape(str(text), quote=False)

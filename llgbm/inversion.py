@@ -8,8 +8,8 @@ __all__ = ['KINDS', 'LEGEND', 'DeltaSpace', 'delta_space', 'draw_probes', 'relat
            'sum_up', 'curve_point', 'keep_table', 'growing_curve', 'curve_table', 'curve_figure', 'inversions_figure',
            'delta_conditions', 'generate_from_deltas']
 
-# %% ../nbs/26_inversion.ipynb #67043cc5
-import html, random, time
+# %% ../nbs/26_inversion.ipynb #c2d0a88b
+import random, time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from .dataset import TeacherDataset
 from .delta import auto_batch_tokens, batch_deltas, delta_settings, probe_activations
 from .delta_cache import DeltaCache, settings_differences
 from .evaluation import ask, derangement, evaluate_banks, weighted_bank
-from .files import hash_json, near_names, read_json, write_json
+from .files import as_html, hash_json, near_names, read_json, write_json
 from .functional_lora import attach
 from .generator import Generator
 from .lora import LoraAdapter, LoraBank, LoraShape
@@ -142,7 +142,7 @@ def update_distance(
     gap = lambda m: squared_norms(torch.cat([bank.A[m], start.A[m]], 1), torch.cat([bank.B[m], -start.B[m]], 2))    # (M, 2r, in), (M, out, 2r) → (M,)
     return torch.stack([gap(m) for m in bank.A]).sum(0)
 
-# %% ../nbs/26_inversion.ipynb #8cff2327
+# %% ../nbs/26_inversion.ipynb #e8c19e5f
 @dataclass(frozen=True, eq=False, repr=False)
 class Inversion:
     "Adapters found for wanted deltas."
@@ -169,7 +169,7 @@ def table(self: Inversion) -> pd.DataFrame: # a row for each adapter
     return pd.DataFrame(dict(adapter=self.bank.names, cosine=self.cosine.tolist(), relative_error=self.relative_error.tolist(), update_norm=update_distance(self.bank).sqrt().tolist()))
 
 @patch
-def _repr_html_(self: Inversion): return f"<p>{html.escape(repr(self))}</p>" + self.table().to_html(index=False, float_format="%.4f", max_rows=20)
+def _repr_html_(self: Inversion): return f"<p>{as_html(repr(self))}</p>" + self.table().to_html(index=False, float_format="%.4f", max_rows=20)
 
 # %% ../nbs/26_inversion.ipynb #555d4a85
 def _check_wanted(space, wanted, names):
@@ -401,7 +401,7 @@ def growing_curve(
         out.append(keep_table(folder, about | c, make).assign(**c))
     return pd.concat(out, ignore_index=True)
 
-# %% ../nbs/26_inversion.ipynb #c52b8885
+# %% ../nbs/26_inversion.ipynb #a3056330
 KINDS = {(True, "concat"): "beginnings of answers, concatenated", (True, "mean"): "beginnings of answers, mean",
          (False, "concat"): "questions, concatenated", (False, "mean"): "questions, mean"}
 
@@ -417,7 +417,7 @@ def curve_table(
 
 def _band(fig, t, name, colour, row):
     "A line with its interval."
-    name, rgb = html.escape(name), ",".join(str(int(colour[k:k + 2], 16)) for k in (1, 3, 5))
+    name, rgb = as_html(name), ",".join(str(int(colour[k:k + 2], 16)) for k in (1, 3, 5))
     fig.add_scatter(x=[*t.probes, *t.probes[::-1]], y=[*t.high, *t.low[::-1]], mode="lines", fill="toself", fillcolor=f"rgba({rgb},.13)", line_width=0, hoverinfo="skip", showlegend=False, legendgroup=name, row=1, col=row)
     fig.add_scatter(x=t.probes, y=t["mean"], name=name, mode="lines+markers", line=dict(color=colour, width=2.5), legendgroup=name, showlegend=row == 1, row=1, col=row,
                     customdata=t[["low", "high"]], hovertemplate="%{x} probes: %{y:.3f} (%{customdata[0]:.3f} … %{customdata[1]:.3f})<extra>" + name + "</extra>")
@@ -435,12 +435,12 @@ def curve_figure(
         t = curve_table(curve, metric)
         for k, name in enumerate(KINDS.values()):
             if (t.kind == name).any(): _band(fig, t[t.kind == name], name, PALETTE[k], col)
-    for name, v in (lines or {}).items(): fig.add_hline(v, line=dict(dash="dash", color=GREY, width=1.5), annotation_text=html.escape(name), annotation_position="top left", row=1, col=1)
+    for name, v in (lines or {}).items(): fig.add_hline(v, line=dict(dash="dash", color=GREY, width=1.5), annotation_text=as_html(name), annotation_position="top left", row=1, col=1)
     fig.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(str, ticks)), title="probes in the space")
     fig.update_yaxes(title="exact match", tickformat=".0%", range=[-.03, 1.06], col=1).update_yaxes(title="cosine to the wanted delta", range=[min(.9, curve.cosine.min()) - .01, 1.005], col=2)
     return lay_out(fig, title, f"adapters inverted from nothing but their source's delta; {curve.adapter.nunique()} adapters, seeds {sorted(curve.seed.unique().tolist())}, bands are 95 % intervals over adapters", 500, **LEGEND).update_layout(margin_t=110)
 
-# %% ../nbs/26_inversion.ipynb #f74479d5
+# %% ../nbs/26_inversion.ipynb #b06d14fe
 @patch
 def figure(
     self: Inversion,
@@ -448,7 +448,7 @@ def figure(
     "Draw the relative error of every adapter over the steps."
     fig = go.Figure()
     for i, (name, t) in enumerate(self.history.groupby("adapter", sort=False)):
-        fig.add_scatter(x=t.step, y=t.relative_error, name=html.escape(name), mode="lines", line=dict(color=PALETTE[i % len(PALETTE)], width=2))
+        fig.add_scatter(x=t.step, y=t.relative_error, name=as_html(name), mode="lines", line=dict(color=PALETTE[i % len(PALETTE)], width=2))
     fig.update_xaxes(title="step").update_yaxes(title="relative error", type="log")
     return lay_out(fig, "On the way to a delta", f"squared distance in units of the wanted delta's length; at the end a cosine of {self.cosine.mean():.4f} on average", 420, **LEGEND)
 
@@ -458,12 +458,12 @@ def inversions_figure(
 ) -> go.Figure:
     "Draw every way with its mean, its interval and every task."
     s = sum_up(table)
-    fig, names = go.Figure(), [html.escape(m) for m in s.index]
+    fig, names = go.Figure(), [as_html(m) for m in s.index]
     fig.add_bar(x=s.exact_match, y=names, orientation="h", name="mean, with a 95 % interval over tasks", marker_color=[GREY if m in ("base", "another source", "source") else PALETTE[0] for m in s.index], opacity=.55,
                 error_x=dict(array=s.high - s.exact_match, arrayminus=s.exact_match - s.low, color="#374151", thickness=1.5),
                 hovertext=[f"<b>{m}</b><br>exact match {v:.3f}, cosine {c:.4f}" for m, v, c in zip(names, s.exact_match, s.cosine)], hoverinfo="text")
     each = table.groupby(["method", "task"], sort=False).exact_match.mean().reset_index()
-    fig.add_scatter(x=each.exact_match, y=[html.escape(m) for m in each.method], mode="markers", name="a task", marker=dict(color="#374151", size=6, opacity=.5), hovertext=[f"{html.escape(t)}: {v:.3f}" for t, v in zip(each.task, each.exact_match)], hoverinfo="text")
+    fig.add_scatter(x=each.exact_match, y=[as_html(m) for m in each.method], mode="markers", name="a task", marker=dict(color="#374151", size=6, opacity=.5), hovertext=[f"{as_html(t)}: {v:.3f}" for t, v in zip(each.task, each.exact_match)], hoverinfo="text")
     fig.update_yaxes(autorange="reversed").update_xaxes(range=[-.03, 1.06], tickformat=".0%", title="exact match on the sources' tasks")
     return lay_out(fig, title, f"{table.task.nunique()} tasks; grey bars: the base, the sources, and the sources asked each other's questions", 210 + 36 * len(s), **LEGEND)
 
