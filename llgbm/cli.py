@@ -142,7 +142,7 @@ def _lab_build(a): return _say(jobs.lab_build(a.output_dir, a.threads, a.family)
 def _lab_teachers(a): return _say(jobs.lab_teachers(a.output_dir, a.oracles, a.base_model))
 def _lab_tasks(a): return _say(jobs.lab_tasks(a.output_dir))
 
-# %% ../nbs/90_cli.ipynb #dd58b3a5
+# %% ../nbs/90_cli.ipynb #bacfcf6a
 def _experiment(a): return ExperimentConfig.load(a.config_file) if a.config_file else get_config(a.config)
 def _changes(a): return dict(a.set) | ({} if a.seed is None else dict(seed=a.seed))
 
@@ -179,7 +179,7 @@ def fact(
     "Read a fact that adapters are filtered by. Raises `argparse.ArgumentTypeError` where a part is missing."
     kind, eq, value = text.partition("=")
     if not eq or not kind or not value: raise argparse.ArgumentTypeError(f"{text!r} is not of the form KIND=VALUE, such as domain=math")
-    return kind, int(value) if value.isdecimal() else value
+    return kind, int(value) if kind == "rank" and value.isdecimal() else value       # labels are texts, also those of a folder `2024`
 
 def _retrieve(a):
     found = algebra.retrieve_job(a.cache_dir, a.text, a.adapter, a.predictor, a.checkpoint_dir, a.k, a.metric, dict(a.where), a.output, device=a.device)
@@ -189,7 +189,7 @@ def _generate_adapter(a):
     made = experiments.generate_job(a.description, a.checkpoint, a.output, device=a.device)
     return _written(dict(adapter=made, card=made / "README.md"))
 
-# %% ../nbs/90_cli.ipynb #1d9da2aa
+# %% ../nbs/90_cli.ipynb #72374849
 def _command(sub, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
     p = sub.add_parser(name, help=text.split(".")[0], description=text)
     p.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -234,7 +234,7 @@ def _generator_parsers(sub):
 def _algebra_parsers(sub):
     p = _command(sub, "compose", _compose, "Write the adapter that a sum of adapters describes, such as 'math/polite + 0.5*legal/json - math/shout'. "
                  "Or, with --cache_dir, test on a whole pool whether behaviours add up.")
-    p.add_argument("expression", nargs="?", metavar="SUM", help="names of adapters with factors; any part of an id that only one adapter has will do")
+    p.add_argument("expression", nargs="?", metavar="SUM", help="names of adapters with factors; any part of an id that only one adapter has will do; put -- before a sum that begins with a minus")
     p.add_argument("--checkpoint_dir", default="data/teacher_checkpoints", help="folder searched for PEFT adapter directories")
     p.add_argument("--seed", type=int, default=0, help="of whatever is drawn")
     g = p.add_argument_group("one adapter")
