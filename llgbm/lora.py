@@ -5,25 +5,25 @@
 # %% auto #0
 __all__ = ['CONFIG_FILE', 'WEIGHT_FILES', 'LoraPair', 'low_rank_svd', 'balanced', 'LoraAdapter', 'layer_of', 'matches', 'concat',
            'base_name', 'update_hash', 'config_problems', 'rank_of', 'scaling_of', 'sort_tensors', 'half_problems',
-           'AdapterError', 'read_tensors', 'adapter_dir', 'linear_shape', 'LoraBank', 'target_paths', 'LoraShape',
-           'fit', 'find_adapters']
+           'AdapterError', 'read_tensors', 'adapter_dir', 'Stored', 'read_header', 'linear_shape', 'LoraBank',
+           'target_paths', 'LoraShape', 'fit', 'find_adapters']
 
-# %% ../nbs/00_lora.ipynb #639d408f
-import re
+# %% ../nbs/00_lora.ipynb #b25e2c28
+import json, re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import reduce
 from hashlib import sha256
-from math import sqrt
+from math import prod, sqrt
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from fastcore.basics import patch
 from peft.utils.other import get_pattern_key
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -406,11 +406,22 @@ def adapter_dir(
                                 "offline, give a local directory, or download it before with `hf download`") from e
     return adapter_dir(Path(root) / (subfolder or ""))
 
-# %% ../nbs/00_lora.ipynb #e2721230
+# %% ../nbs/00_lora.ipynb #7594f1b3
 def _weight_file(folder):
     found = [folder / w for w in WEIGHT_FILES if (folder / w).is_file()]
     if not found: raise FileNotFoundError(f"{folder} holds neither {' nor '.join(WEIGHT_FILES)}")
     return found[0]
+
+def _read_adapter(folder, read, name):
+    "An adapter from a directory; `read` gives the tensors of a weight file."
+    cfg = read_json(folder / CONFIG_FILE)
+    if bad := config_problems(cfg): raise AdapterError(str(folder / CONFIG_FILE), bad)
+    weights = _weight_file(folder)
+    found, bad = sort_tensors(read(weights))
+    bad += [b for m, h in found.items() for b in half_problems(m, h, rank_of(cfg, m))] if found else ["no LoRA tensors"]
+    if bad: raise AdapterError(str(weights), bad)
+    pairs = {m: LoraPair(h["A"], h["B"], scaling_of(cfg, m)) for m, h in found.items()}
+    return LoraAdapter(pairs, name, cfg.get("base_model_name_or_path"), cfg)
 
 @patch(cls_method=True)
 def from_pretrained(
@@ -423,15 +434,46 @@ def from_pretrained(
     """Read a PEFT LoRA directory.
 
     Raises `FileNotFoundError` for missing files, `AdapterError` (a `ValueError`) listing all that is damaged or not a plain LoRA."""
-    folder = adapter_dir(path, subfolder, revision)
-    cfg = read_json(folder / CONFIG_FILE)
-    if bad := config_problems(cfg): raise AdapterError(str(folder / CONFIG_FILE), bad)
-    weights = _weight_file(folder)
-    found, bad = sort_tensors(read_tensors(weights))
-    bad += [b for m, h in found.items() for b in half_problems(m, h, rank_of(cfg, m))] if found else ["no LoRA tensors"]
-    if bad: raise AdapterError(str(weights), bad)
-    pairs = {m: LoraPair(h["A"], h["B"], scaling_of(cfg, m)) for m, h in found.items()}
-    return cls(pairs, name or Path(subfolder or path).name, cfg.get("base_model_name_or_path"), cfg)
+    return _read_adapter(adapter_dir(path, subfolder, revision), read_tensors, name or Path(subfolder or path).name)
+
+# %% ../nbs/00_lora.ipynb #4637c335
+class Stored(NamedTuple):
+    "Where a tensor's bytes stand in a file."
+    start: int               # of its first byte
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def nbytes(self) -> int:
+        "Number of its bytes."
+        return prod(self.shape) * self.dtype.itemsize
+
+def read_header(
+    path: Path, # a safetensors file
+) -> dict[str, Stored]:
+    "Read where the tensors of a file stand; raises `AdapterError` naming the file when it is damaged."
+    try:
+        with safe_open(path, "pt") as f: names = {k: f.get_slice(k).get_dtype() for k in f.keys()}     # checks header and length
+        with open(path, "rb") as f: head = json.loads(f.read(size := int.from_bytes(f.read(8), "little")))
+        return {k: Stored(8 + size + head[k]["data_offsets"][0], tuple(head[k]["shape"]), _SAFE_DTYPES[d]) for k, d in names.items()}
+    except SafetensorError as e: raise AdapterError(str(path), [f"damaged or truncated safetensors ({e})"]) from e
+    except KeyError as e: raise AdapterError(str(path), [f"tensors of type {e} can't be weights"]) from e
+
+_SAFE_DTYPES = dict(F64=torch.float64, F32=torch.float32, F16=torch.float16, BF16=torch.bfloat16)
+
+def _meta_tensors(path):
+    if path.suffix != ".safetensors": return {k: t.to("meta") for k, t in read_tensors(path).items()}
+    return {k: torch.empty(t.shape, dtype=t.dtype, device="meta") for k, t in read_header(path).items()}
+
+@patch(cls_method=True)
+def peek(
+    cls: LoraAdapter,
+    path: str | Path,             # local directory, or hub id
+    subfolder: str | None = None, # folder inside it
+    name: str | None = None,      # what to call it; the folder's name by default
+) -> LoraAdapter:                 # its tensors are on the meta device
+    "Read an adapter without its weights. Raises what `from_pretrained` raises."
+    return _read_adapter(adapter_dir(path, subfolder), _meta_tensors, name or Path(subfolder or path).name)
 
 # %% ../nbs/00_lora.ipynb #81419e26
 def _mode(values): return Counter(values).most_common(1)[0][0]
