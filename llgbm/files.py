@@ -9,7 +9,7 @@ __all__ = ['naming_errors', 'atomic_path', 'atomic_dir', 'clear_leftovers', 'wri
 
 # %% ../nbs/00_files.ipynb #a9f253d9
 import ctypes, difflib, errno, hashlib, html, json, os, re, secrets, shutil, time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -90,10 +90,12 @@ def _swap_in(
     except OSError: os.rename(aside, path); raise
     shutil.rmtree(aside)
 
-# %% ../nbs/00_files.ipynb #89ca3b38
+# %% ../nbs/00_files.ipynb #3c0d685a
 @contextmanager
 def atomic_dir(
     path: str | os.PathLike, # the folder to make or replace as a whole
+    sync: bool = True, # wait for the disk, so that even a power cut loses nothing; a kill never does
+    named: Callable[[], str | None] | None = None, # says, when the block has ended, what the folder is called instead; None drops it
 ) -> Iterator[Path]: # a temporary empty folder to fill
     "Yield a temporary folder that takes the place of `path` when the block ends well, and vanishes when it doesn't."
     path = Path(os.path.realpath(path))
@@ -103,10 +105,12 @@ def atomic_dir(
         tmp.mkdir(parents=True)
         try:
             yield tmp
-            for p in [*tmp.rglob('*'), tmp]:
-                if not p.is_symlink(): _sync(p)
-            _swap_in(tmp, path)
-            _sync(path.parent)
+            if named and (name := named()) is None: return
+            if sync:
+                for p in [*tmp.rglob('*'), tmp]:
+                    if not p.is_symlink(): _sync(p)
+            _swap_in(tmp, path.parent / name if named else path)
+            if sync: _sync(path.parent)
         finally: shutil.rmtree(tmp, ignore_errors=True)
 
 # %% ../nbs/00_files.ipynb #c7d8766c
