@@ -8,7 +8,7 @@ __all__ = ['GROUPS', 'MAX_NAME', 'APPLY_TO', 'Shapes', 'Where', 'SETTLED', 'COAR
            'config_file', 'load_configs', 'free_name', 'kind_of', 'stack_of', 'depths', 'resolve_rules', 'Source',
            'open_source', 'Resolved', 'amplify_pair', 'lay_out_file']
 
-# %% ../nbs/30_amplification.ipynb #764e66ef
+# %% ../nbs/30_amplification.ipynb #dd5301f7
 import html, json, os, re, threading, time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ from torch import nn
 from transformers import AutoConfig
 
 from .config import as_type, parse_yaml, read_yaml
-from .files import atomic_dir, atomic_path, hash_json, near_names, read_json, safe_filename, to_json, write_text
+from .files import atomic_dir, atomic_path, clear_leftovers, hash_json, near_names, read_json, safe_filename, to_json, write_text
 from .lora import CONFIG_FILE, WEIGHT_FILES, AdapterError, LoraAdapter, LoraPair, LoraShape, Stored, adapter_dir, concat, layer_of, linear_shape, matches, read_header
 
 # %% ../nbs/30_amplification.ipynb #522ff9b9
@@ -228,8 +228,9 @@ def _read_rule(d):
     else: layers, relative = d["layers"], d.get("is_relative", False)
     return LayerAmplification(layers, modules, relative)
 
-# %% ../nbs/30_amplification.ipynb #42c9eef9
+# %% ../nbs/30_amplification.ipynb #c40c8323
 _THEIRS = ("config_id", "expanded", "ui_order", "folder")      # what old versions of the toolkit keep about their panel
+_THEIR_STATE = "_ui_state.yaml"                                # and where newer ones keep it
 
 def _their_rule(d, first):
     "A rule of the toolkit, with its reset written out."
@@ -308,14 +309,14 @@ def load_yaml(
     try: return cls.from_dict(plain, organisms)
     except ValueError as e: raise ValueError(f"{path}: {e}") from None
 
-# %% ../nbs/30_amplification.ipynb #69844bd9
+# %% ../nbs/30_amplification.ipynb #50531cca
 def load_configs(
     paths: str | Path | Iterable[str | Path],  # a folder, or YAML files
     organisms: Mapping[str, str | Path] = {},  # the diffing-toolkit's 'organism/variant' → adapter
 ) -> dict[str, AmplificationConfig]:           # by name
     "Read several configs. Raises `ValueError` for two of one name, and what `load_yaml` raises."
     if isinstance(paths, (str, Path)):
-        paths = sorted(p for p in Path(paths).iterdir() if p.suffix in (".yaml", ".yml") and p.name[0] not in "._") if Path(paths).is_dir() else [paths]
+        paths = sorted(p for p in Path(paths).iterdir() if p.suffix in (".yaml", ".yml") and p.name[0] != "." and p.name != _THEIR_STATE) if Path(paths).is_dir() else [paths]
     out, files = {}, {}
     for p in paths:
         c = AmplificationConfig.load_yaml(p, organisms)
@@ -543,7 +544,7 @@ def _by_module(weights):
     for m, w in weights.items(): out.setdefault((stack_of(m), _inner(m)), (m, {}))[1].setdefault(w, []).extend([] if layer_of(m) is None else [layer_of(m)])
     return [(inner, m, list(ws.items())) for (_, inner), (m, ws) in out.items()]
 
-# %% ../nbs/30_amplification.ipynb #ca765aa4
+# %% ../nbs/30_amplification.ipynb #2d30ad19
 def _shade(w):
     "A cell's colour: none at 1, blue above, orange below, grey at 0."
     if w == 1: return ""
@@ -568,7 +569,7 @@ def _grid(adapter_id, weights):
     head = "".join(f"<th style='text-align:center'>{_spans([l for _, l in g])}</th>" for g, _ in cols)
     body = "".join(f"<tr><th style='text-align:left'>{html.escape(r)}</th>{''.join(cell(c.get(r)) for _, c in cols)}</tr>" for r in rows)
     body += "".join(f"<tr><th style='text-align:left'>{html.escape(m)}</th>{cell(w)}</tr>" for m, w in weights.items() if m not in inside)
-    return f"<table><caption style='text-align:left'>{html.escape(adapter_id)}, weight by module and layer</caption><tr><th></th>{head}</tr>{body}</table>"
+    return f"<table><caption style='text-align:left;white-space:nowrap'>{html.escape(adapter_id)}, weight by module and layer</caption><tr><th></th>{head}</tr>{body}</table>"
 
 @patch
 def resolve(
@@ -737,7 +738,7 @@ def _is_compiled(folder, size):
 
 RECORD_FILE = "amplification.json"
 
-# %% ../nbs/30_amplification.ipynb #91c97fda
+# %% ../nbs/30_amplification.ipynb #ec354fdf
 def _record(config, sources, contents, weights):
     "What `amplification.json` says."
     made_of = [dict(adapter_id=i, path=str(s.file.parent) if s.file else None, content=contents[i], weights=weights[i]) for i, s in sources.items()]
@@ -768,7 +769,8 @@ def _compile_anew(config, output, plan, peft_config, size, sources, weights, kno
     "Make the directory of a config, and call it by what turned out to be in it."
     before, made = {i: s.file and _signature(s.file) for i, s in sources.items()}, None
     def named(): return None if _is_compiled(output / made, size) else made
-    with atomic_dir(output / "new", sync=False, named=named) as tmp:
+    clear_leftovers(output)
+    with atomic_dir(output / ".new", sync=False, named=named) as tmp:
         contents = _write_modules(tmp / WEIGHT_FILES[0], plan, sources, weights, known)
         made = _compiled_name(peft_config, contents, weights)
         (tmp / CONFIG_FILE).write_text(to_json(peft_config, indent=2))

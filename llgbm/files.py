@@ -113,15 +113,21 @@ def atomic_dir(
             if sync: _sync(path.parent)
         finally: shutil.rmtree(tmp, ignore_errors=True)
 
-# %% ../nbs/00_files.ipynb #c7d8766c
+# %% ../nbs/00_files.ipynb #736d0567
+def _age(
+    path: Path, # a file or folder that somebody else may be taking away
+) -> float: # seconds since its last change, -1 when it's gone
+    "Say how old something is."
+    try: return time.time() - path.lstat().st_mtime
+    except FileNotFoundError: return -1.
+
 def clear_leftovers(
     folder: str | os.PathLike, # where writes happen
     older_than: float = 3600., # age in seconds; younger ones may belong to a running process
 ) -> list[Path]: # what was removed
     "Remove temporary files and folders that killed processes left in `folder`."
-    old = [p for p in Path(folder).glob('.*.tmp')
-           if re.search(r'\.[0-9a-f]{12}\.tmp$', p.name) and time.time() - p.lstat().st_mtime > older_than]
-    for p in old: shutil.rmtree(p) if p.is_dir() and not p.is_symlink() else p.unlink(missing_ok=True)
+    old = [p for p in Path(folder).glob('.*.tmp') if re.search(r'\.[0-9a-f]{12}\.tmp$', p.name) and _age(p) > older_than]
+    for p in old: shutil.rmtree(p, ignore_errors=True) if p.is_dir() and not p.is_symlink() else p.unlink(missing_ok=True)
     return old
 
 # %% ../nbs/00_files.ipynb #a8807beb
