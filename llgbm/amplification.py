@@ -6,9 +6,9 @@
 __all__ = ['GROUPS', 'MAX_NAME', 'APPLY_TO', 'Shapes', 'Where', 'SETTLED', 'COARSE', 'SOURCES_FILE', 'RECORD_FILE',
            'ModuleAmplification', 'LayerRange', 'LayerAmplification', 'AmplifiedAdapter', 'AmplificationConfig',
            'config_file', 'load_configs', 'free_name', 'kind_of', 'stack_of', 'depths', 'resolve_rules', 'Source',
-           'open_source', 'Resolved', 'amplify_pair', 'lay_out_file']
+           'open_source', 'Resolved', 'scaled_B', 'lay_out_file']
 
-# %% ../nbs/30_amplification.ipynb #dd5301f7
+# %% ../nbs/30_amplification.ipynb #012066f5
 import html, json, os, re, threading, time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 import yaml
 from fastcore.basics import patch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoConfig
 
 from .config import as_type, parse_yaml, read_yaml
@@ -440,7 +440,7 @@ def resolve_rules(
                 weights |= {m: amp.weight for m in here if any(_fits(m, k) for k in amp.keys)}
     return weights
 
-# %% ../nbs/30_amplification.ipynb #a53c3a46
+# %% ../nbs/30_amplification.ipynb #a4a1ee57
 Where = LoraAdapter | str | Path | Mapping[str, LoraAdapter | str | Path] | None
 
 class Source(NamedTuple):
@@ -463,7 +463,8 @@ def open_source(
     folder = adapter_dir(*_hub_parts(str(adapter)))
     weights = folder / WEIGHT_FILES[0]
     if not weights.is_file(): return Source(LoraAdapter.from_pretrained(folder))
-    return Source(LoraAdapter.peek(folder), weights, read_header(weights))
+    stored = read_header(weights)
+    return Source(LoraAdapter.peek(folder, header=stored), weights, stored)
 
 def _found(adapter_id, where):
     "What `where` has for an id, else the id itself."
@@ -580,26 +581,32 @@ def resolve(
     "Show what the config comes to. Raises `ValueError` for rules that reach nothing, `AdapterError` for adapters that don't fit the model, `FileNotFoundError` for those that aren't there."
     return Resolved(self.name, {i: _weights_of(i, self.rules()[i], s.adapter, model) for i, s in _sources(self, adapters).items()})
 
-# %% ../nbs/30_amplification.ipynb #8b89edfa
-def amplify_pair(
-    pair: LoraPair,  # of one module
-    weight: float,   # factor on its update
-) -> LoraPair:       # in the same dtype
+# %% ../nbs/30_amplification.ipynb #560d9542
+def scaled_B(
+    B: Tensor,                  # up projection, (out, r)
+    weight: float,              # factor
+    out: Tensor | None = None,  # like B, may be B: where a float32 result may stand
+) -> Tensor:                    # in the same dtype
     "Multiply `B`, rounding once."
-    if weight == 1: return pair
-    wide = torch.promote_types(pair.B.dtype, torch.float32)
-    return pair._replace(B=(pair.B.to(wide) * weight).to(pair.B.dtype))
+    if weight == 1: return B
+    wide = torch.promote_types(B.dtype, torch.float32)
+    return torch.mul(B, weight, out=out) if wide == B.dtype else (B.to(wide) * weight).to(B.dtype)
 
 def _is_finite(t):
     "Whether all numbers are finite. A sum tells most of the time, and is quick."
     return isfinite(t.sum(dtype=torch.promote_types(t.dtype, torch.float32)).item()) or bool(torch.isfinite(t).all())
 
+def _not_finite(adapter_id, module, before, weight):
+    "The error for a tensor that isn't finite, once multiplied; `before` is what it was."
+    why = f"weight {weight:g} is too large for its {str(before.dtype).removeprefix('torch.')} numbers" if _is_finite(before) else "it holds NaN or inf"
+    return AdapterError(f"adapter {adapter_id!r}", [f"{module}: {why}"])
+
 def _amplified(adapter_id, module, pair, weight):
     "One module's new pair. Raises `AdapterError` for numbers that aren't finite."
-    new = amplify_pair(pair, weight)
-    if _is_finite(new.A) and _is_finite(new.B): return new
-    why = f"weight {weight:g} is too large for its {str(pair.B.dtype).removeprefix('torch.')} numbers" if _is_finite(pair.A) and _is_finite(pair.B) else "it holds NaN or inf"
-    raise AdapterError(f"adapter {adapter_id!r}", [f"{module}: {why}"])
+    new = pair._replace(B=scaled_B(pair.B, weight))
+    for old, t in zip(pair, new[:2]):
+        if not _is_finite(t): raise _not_finite(adapter_id, module, old, weight)
+    return new
 
 def _joined(name, parts):
     "One adapter of several, exactly; of one, itself."
@@ -619,7 +626,7 @@ def apply(
         parts.append(replace(whole, pairs={m: _amplified(i, m, p, weights[m]) for m, p in whole.pairs.items()}))
     return _joined(self.name, parts)
 
-# %% ../nbs/30_amplification.ipynb #ee735264
+# %% ../nbs/30_amplification.ipynb #bf754859
 _NAMES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 def _key(module, side): return f"base_model.model.{module}.lora_{side}.weight"
@@ -638,7 +645,7 @@ def lay_out_file(
     first = 8 + len(text)
     return len(text).to_bytes(8, "little") + text, {k: first + head[k]["data_offsets"][0] for k in tensors}, first + at
 
-def _bytes(t): return memoryview(t.contiguous().reshape(-1).view(torch.uint8).numpy())
+def _bytes(t): return t.contiguous().view(-1).view(torch.uint8).numpy()
 
 class _Desk(threading.local):
     "What a thread works with: its own open files, and memory that it uses again and again."
@@ -648,17 +655,22 @@ class _Desk(threading.local):
         if path not in self.files: self.files[path] = self.stack.enter_context(open(path, mode, buffering=0))
         return self.files[path]
 
+    def like(self, stored, slot):
+        "A tensor in the memory of a slot."
+        n = stored.nbytes
+        if slot not in self.room or len(self.room[slot]) < n: self.room[slot] = torch.empty(n, dtype=torch.uint8)
+        return self.room[slot][:n].view(stored.dtype).view(stored.shape)
+
     def read(self, path, stored, slot):
         "A tensor from a file, in the memory of a slot."
-        if slot not in self.room or len(self.room[slot]) < stored.nbytes: self.room[slot] = torch.empty(stored.nbytes, dtype=torch.uint8)
-        raw, f = self.room[slot][:stored.nbytes], self.open(path, "rb")
+        t, f = self.like(stored, slot), self.open(path, "rb")
         f.seek(stored.start)
-        if f.readinto(raw.numpy()) < stored.nbytes: raise AdapterError(str(path), ["was cut short while it was read"])
-        return raw.view(stored.dtype).view(stored.shape)
+        if f.readinto(_bytes(t)) < stored.nbytes: raise AdapterError(str(path), ["was cut short while it was read"])
+        return t
 
     def write(self, path, start, t):
         "Write a tensor to its place in a file."
-        f, left = self.open(path, "r+b"), _bytes(t.detach().cpu())
+        f, left = self.open(path, "r+b"), memoryview(_bytes(t.detach().cpu()))
         f.seek(start)
         while left: left = left[f.write(left):]
 
@@ -668,9 +680,7 @@ def _read_pair(desk, adapter_id, source, module):
     if source.file is None: return pair
     return LoraPair(*(desk.read(source.file, source.stored[_key(module, s)], (adapter_id, s)) for s in "AB"), pair.scaling)
 
-def _content(pair):
-    "A hash of a pair as it was read."
-    return [[_NAMES[t.dtype], list(t.shape), sha256(_bytes(t.detach().cpu())).hexdigest()] for t in pair[:2]] + [float(pair.scaling)]
+def _digest(t): return [_NAMES[t.dtype], list(t.shape), sha256(_bytes(t.detach().cpu())).hexdigest()]
 
 # %% ../nbs/30_amplification.ipynb #2e11d79b
 SETTLED, COARSE = 0.1, 2.0    # seconds after its last change in which a file may change again and look the same; where times are whole seconds
@@ -702,7 +712,7 @@ def _recall(folder, source):
     entry, now = _kept(folder).get(os.path.realpath(source.file)), _signature(source.file)
     return entry[1] if now is not None and isinstance(entry, list) and len(entry) == 2 and entry[0] == now else None
 
-# %% ../nbs/30_amplification.ipynb #424c89f9
+# %% ../nbs/30_amplification.ipynb #fca0f920
 def _peft_config(adapter, alone):
     "The new `adapter_config.json`: an adapter's own where only its B changed."
     return {**adapter.config, "inference_mode": True} if alone and adapter.config else adapter.peft_config()
@@ -711,14 +721,27 @@ def _compiled_name(config, contents, weights):
     "The name of a directory: a hash of everything that is in it."
     return hash_json(dict(version=1, config=config, adapters=[[contents[i], weights[i]] for i in contents]))[:32]
 
+def _stream_module(desk, file, starts, module, adapter_id, source, weight, known):
+    "Copy one module of the only source to its place, tensor by tensor, all steps in one piece of memory. Returns its digest."
+    digest = []
+    for s in "AB":
+        stored, w = source.stored[_key(module, s)], weight if s == "B" else 1
+        t = desk.read(source.file, stored, "only")
+        if not known: digest.append(_digest(t))
+        t = scaled_B(t, w, out=t)
+        if not _is_finite(t): raise _not_finite(adapter_id, module, desk.read(source.file, stored, "again"), w)
+        desk.write(file, starts[_key(module, s)], t)
+    return [*digest, float(source.adapter[module].scaling)]
+
 def _write_module(desk, file, starts, module, sources, weights, contents):
-    "Write one module to its place. Returns the hash of each source's part, where `contents` lacks its whole."
+    "Write one module to its place. Returns the digest of each source's part, where `contents` lacks its whole."
+    (i, source), *more = sources.items()
+    if source.file and not more: return {i: _stream_module(desk, file, starts, module, i, source, weights[i][module], contents[i])}
     pairs = {i: _read_pair(desk, i, s, module) for i, s in sources.items() if module in s.adapter}
-    hashes = {i: _content(p) for i, p in pairs.items() if not contents[i]}
-    new = [_amplified(i, module, p, weights[i][module]) for i, p in pairs.items()]
-    if len(new) > 1: new = [concat([LoraAdapter({module: p}) for p in new])[module]]
-    for s in "AB": desk.write(file, starts[_key(module, s)], getattr(new[0], s))
-    return hashes
+    digests = {i: [*map(_digest, p[:2]), float(p.scaling)] for i, p in pairs.items() if not contents[i]}
+    new = concat([LoraAdapter({module: _amplified(i, module, p, weights[i][module])}) for i, p in pairs.items()])[module]
+    for s in "AB": desk.write(file, starts[_key(module, s)], getattr(new, s))
+    return digests
 
 def _write_modules(file, plan, sources, weights, contents):
     "Write all modules. Returns the hash of each source's content, taken from `contents` where that knows it."

@@ -436,7 +436,7 @@ def from_pretrained(
     Raises `FileNotFoundError` for missing files, `AdapterError` (a `ValueError`) listing all that is damaged or not a plain LoRA."""
     return _read_adapter(adapter_dir(path, subfolder, revision), read_tensors, name or Path(subfolder or path).name)
 
-# %% ../nbs/00_lora.ipynb #4637c335
+# %% ../nbs/00_lora.ipynb #c719d7b9
 class Stored(NamedTuple):
     "Where a tensor's bytes stand in a file."
     start: int               # of its first byte
@@ -461,9 +461,9 @@ def read_header(
 
 _SAFE_DTYPES = dict(F64=torch.float64, F32=torch.float32, F16=torch.float16, BF16=torch.bfloat16)
 
-def _meta_tensors(path):
+def _meta_tensors(path, header):
     if path.suffix != ".safetensors": return {k: t.to("meta") for k, t in read_tensors(path).items()}
-    return {k: torch.empty(t.shape, dtype=t.dtype, device="meta") for k, t in read_header(path).items()}
+    return {k: torch.empty(t.shape, dtype=t.dtype, device="meta") for k, t in (header or read_header(path)).items()}
 
 @patch(cls_method=True)
 def peek(
@@ -471,9 +471,10 @@ def peek(
     path: str | Path,             # local directory, or hub id
     subfolder: str | None = None, # folder inside it
     name: str | None = None,      # what to call it; the folder's name by default
+    header: dict[str, Stored] | None = None, # of its safetensors file, where that was read already
 ) -> LoraAdapter:                 # its tensors are on the meta device
     "Read an adapter without its weights. Raises what `from_pretrained` raises."
-    return _read_adapter(adapter_dir(path, subfolder), _meta_tensors, name or Path(subfolder or path).name)
+    return _read_adapter(adapter_dir(path, subfolder), lambda w: _meta_tensors(w, header), name or Path(subfolder or path).name)
 
 # %% ../nbs/00_lora.ipynb #81419e26
 def _mode(values): return Counter(values).most_common(1)[0][0]
