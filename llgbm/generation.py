@@ -9,11 +9,11 @@ __all__ = ['RANGES', 'Listener', 'RANK_BUCKETS', 'Sampling', 'Request', 'prompt_
            'Engine', 'TransformersEngine', 'GenerationLog', 'Replay', 'replay', 'rank_bucket', 'plain_adapter',
            'Skeleton', 'EngineError', 'WorkerProcess', 'vllm_python', 'VLLMEngine', 'VLLMServer']
 
-# %% ../nbs/31_generation.ipynb #a03b35e6
-import importlib.util, ipaddress, json, math, os, queue, secrets, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request
+# %% ../nbs/31_generation.ipynb #de6a482c
+import importlib.util, ipaddress, json, math, os, queue, secrets, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request, weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timezone
 from math import isfinite
@@ -21,7 +21,6 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -32,7 +31,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedTokenizerBase
 
 from . import engine_worker
-from .files import append_jsonl, hash_file, hash_json, read_json, read_jsonl
+from .files import append_jsonl, hash_file, hash_json, read_jsonl
 from .functional_lora import attach
 from .lora import AdapterError, LoraAdapter, LoraBank, LoraShape, fit
 from .models import Base, base_fingerprint, load_tokenizer, pick_device, position_limit
@@ -433,7 +432,7 @@ def run_rows(
                        logits_processor=transformers.LogitsProcessorList([steps]), stopping_criteria=transformers.StoppingCriteriaList([steps.done]))
     return [s.result() for s in states]
 
-# %% ../nbs/31_generation.ipynb #e56a8fd6
+# %% ../nbs/31_generation.ipynb #ee7feb32
 class Engine(Protocol):
     "What answers requests."
     tokenizer: PreTrainedTokenizerBase
@@ -448,7 +447,7 @@ def _listed(requests): return [requests] if isinstance(requests, Request) else l
 
 class _Checked:
     "Adapters that were looked at already: their fingerprints."
-    def __init__(self, model, check_base): self.model, self.check_base, self.seen = model, check_base, WeakKeyDictionary()
+    def __init__(self, model, check_base): self.model, self.check_base, self.seen = model, check_base, weakref.WeakKeyDictionary()
 
     def fingerprint(self, adapter):
         "Hash an adapter that fits; raise `AdapterError` for one that doesn't."
@@ -670,8 +669,13 @@ def _sampling_params(row, ends):
     how = dict(temperature=s.temperature, top_p=s.top_p, seed=row.seed) if s.do_sample else dict(temperature=0.0)
     return dict(how, max_tokens=row.limit, stop_token_ids=sorted(ends))
 
-# %% ../nbs/31_generation.ipynb #7646dbf0
+# %% ../nbs/31_generation.ipynb #c59dd488
 class EngineError(RuntimeError): "An engine that failed or died; it is started afresh with the next call."
+
+def _pass_on(pipe, lines):
+    "Put lines into a queue, and None behind the last one; knows nothing of who reads it, who may thus be forgotten, and the process with it."
+    for line in pipe: lines.put(line)
+    lines.put(None)
 
 class WorkerProcess:
     "A process that answers lines of JSON with lines of JSON."
@@ -684,13 +688,10 @@ class WorkerProcess:
     ):
         self.errors, self.lines, self.seconds = tempfile.TemporaryFile(), queue.Queue(), seconds
         self.process = subprocess.Popen(list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, env=dict(env), encoding="utf-8")
-        threading.Thread(target=self._listen, daemon=True).start()
+        weakref.finalize(self, self.process.kill)        # nothing when it has ended
+        threading.Thread(target=_pass_on, args=(self.process.stdout, self.lines), daemon=True).start()
         try: self.send(settings); self.ready = self.read()
         except BaseException: self.close(); raise
-
-    def _listen(self):
-        for line in self.process.stdout: self.lines.put(line)
-        self.lines.put(None)
 
     @property
     def alive(self) -> bool:
@@ -732,7 +733,7 @@ class WorkerProcess:
         try: pipe.close()
         except OSError: return     # it died with a line half read
 
-# %% ../nbs/31_generation.ipynb #ec721871
+# %% ../nbs/31_generation.ipynb #676a1f89
 def vllm_python(
     python: str | Path | None = None, # a Python that has vLLM; None: the environment variable LLGBM_VLLM_PYTHON, or this one
 ) -> str:
@@ -748,7 +749,9 @@ def _cache_gib(model, tokens):
 
 def _worker_env(model, tokens):
     "The environment of the worker: settings that were tried, where the user says nothing else."
-    return dict(VLLM_CPU_KVCACHE_SPACE=str(_cache_gib(model, tokens)), VLLM_NO_USAGE_STATS="1", VLLM_ENABLE_V1_MULTIPROCESSING="0", TOKENIZERS_PARALLELISM="false") | {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    tried = dict(VLLM_CPU_KVCACHE_SPACE=str(_cache_gib(model, tokens)), VLLM_NO_USAGE_STATS="1", VLLM_ENABLE_V1_MULTIPROCESSING="0", TOKENIZERS_PARALLELISM="false")
+    if Path(model.config._name_or_path).is_dir(): tried["HF_HUB_OFFLINE"] = "1"
+    return tried | {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
 class VLLMEngine:
     "Answers with vLLM, in a process of its own."
