@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['log', 'STYLE', 'card', 'row', 'split', 'stack', 'escape', 'Sample', 'sample_card', 'sample_cards', 'facts_html',
-           'legend_html', 'ErrorBox', 'Notice', 'error_html', 'running_loop', 'Worker', 'Debounce', 'Panel',
-           'figures_in']
+           'legend_html', 'ErrorBox', 'Notice', 'error_html', 'running_loop', 'Cancelled', 'Worker', 'Feed', 'Debounce',
+           'Panel', 'figures_in']
 
-# %% ../nbs/06_views.ipynb #20dec323
-import asyncio, html, logging, traceback
+# %% ../nbs/06_views.ipynb #4111182a
+import asyncio, html, logging, threading, traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -188,11 +188,13 @@ def error_html(
     way = "".join(traceback.format_exception(error))
     return f"{said}<details><summary>{escape(type(error).__name__)}, {datetime.now():%H:%M:%S}</summary><pre>{escape(way)}</pre></details>"
 
-# %% ../nbs/06_views.ipynb #703c7ba7
+# %% ../nbs/06_views.ipynb #52fb3dfa
 def running_loop() -> asyncio.AbstractEventLoop | None:
     "Return the event loop that this code runs on, if any."
     try: return asyncio.get_running_loop()
     except RuntimeError: return None
+
+class Cancelled(Exception): "Raised in work that was asked to stop."
 
 class Worker:
     "Runs slow functions one at a time beside the event loop, says so, and catches what goes wrong."
@@ -202,6 +204,8 @@ class Worker:
         buttons: Sequence[W.Button] = (),      # disabled while something runs
     ):
         self.errors, self.buttons, self.busy, self.waiting = errors, list(buttons), False, None
+        self.stops: list[W.Button] = []                           # enabled only while something runs
+        self._asked = threading.Event()                           # to stop
         self.status = W.HTML().add_class("llgbm-statusline")      # a line for the panel
         self.say("")
 
@@ -218,29 +222,49 @@ class Worker:
         doing: str,                      # what it is, such as 'asking 4 models'
         work: Callable[[], Any],         # slow; runs in a thread, touches no widget
         done: Callable[[Any], None],     # gets the result, back on the loop
+        stopped: Callable[[], None] | None = None, # called, on the loop, in place of `done` when there is no result: cancelled, failed, or newer work took its place
     ) -> None:
         "Run `work`, then `done`. While something else runs, wait for it, in the place of whatever waited before."
-        if self.busy: self.waiting = (doing, work, done); return
+        if self.busy: self._drop(); self.waiting = (doing, work, done, stopped); return
+        self._asked.clear()
         self._switch(True)
         self.say(f"{doing} …", True)
         loop = running_loop()
-        if loop is None: return self._finish(doing, _attempt(work), done)
+        if loop is None: return self._finish(doing, _attempt(work), done, stopped)
         task = loop.run_in_executor(None, _attempt, work)
-        task.add_done_callback(lambda t: self._finish(doing, t.result(), done))
+        task.add_done_callback(lambda t: self._finish(doing, t.result(), done, stopped))
+
+    def cancel(self) -> None:
+        "Ask what runs to stop, and forget what waits."
+        self._drop()
+        if not self.busy: return
+        self._asked.set()
+        self.say("stopping …", True)
+
+    def check(self) -> None:
+        "Raise `Cancelled` if the running work was asked to stop; work calls this now and then."
+        if self._asked.is_set(): raise Cancelled("stopped")
+
+    def _drop(self):
+        "Forget what waits."
+        waiting, self.waiting = self.waiting, None
+        if waiting and waiting[3]:
+            with self.errors.catch(waiting[0]): waiting[3]()
 
     def _switch(self, busy):
         self.busy = busy
         for b in self.buttons: b.disabled = busy
+        for b in self.stops: b.disabled = not busy
 
-    def _finish(self, doing, outcome, done):
+    def _finish(self, doing, outcome, done, stopped):
         "Show a result or an error, then see who waits."
         result, error = outcome
         self._switch(False)
-        self.say("")
+        self.say("stopped" if isinstance(error, Cancelled) else "" if error is None else f"{doing}: that failed, see the message above")
+        if error is not None and not isinstance(error, Cancelled): self.errors.show(doing, error)
         with self.errors.catch(doing):
-            if error is not None: raise error
-            done(result)
-        if self.errors.seen and error is self.errors.seen[-1]: self.say(f"{doing}: that failed, see the message above")
+            if error is None: done(result)
+            elif stopped: stopped()
         waiting, self.waiting = self.waiting, None
         if waiting: self.run(*waiting)
 
@@ -252,6 +276,40 @@ def _attempt(work):
     "(result, None), or (None, error)."
     try: return work(), None
     except Exception as e: return None, e
+
+# %% ../nbs/06_views.ipynb #3fd683a7
+class Feed:
+    "Brings things from any thread onto the event loop, several at a time; at once where no loop runs when it is made."
+    def __init__(
+        self,
+        call: Callable[[list], None],    # gets what has come, in order
+        seconds: float = 0.15,           # between two calls, at least
+        errors: ErrorBox | None = None,  # where errors of `call` go
+    ):
+        self.call, self.seconds, self.errors, self._loop = call, seconds, errors, running_loop()
+        self._items, self._lock, self._due = [], threading.Lock(), False
+
+    def put(
+        self,
+        item: Any,
+    ) -> None:
+        "Hand something in."
+        with self._lock:
+            self._items.append(item)
+            due, self._due = self._due, True
+        if self._loop is None: self.flush()
+        elif not due: self._loop.call_soon_threadsafe(self._loop.call_later, self.seconds, self.flush)
+
+    def clear(self) -> list:
+        "Take out what hasn't been handed on: the result is there, say, and tells it all."
+        with self._lock: items, self._items, self._due = self._items, [], False
+        return items
+
+    def flush(self) -> None:
+        "Hand on what has come."
+        if not (items := self.clear()): return
+        if self.errors is None: return self.call(items)
+        with self.errors.catch("showing what comes"): self.call(items)
 
 # %% ../nbs/06_views.ipynb #d039a4a4
 class Debounce:
