@@ -6,9 +6,10 @@ import pytest
 import torch
 from filelock import FileLock
 
-from llgbm.generation import EngineError, Request, Sampling, TransformersEngine, VLLMEngine, VLLMServer, replay
+from llgbm.generation import Request, Sampling, TransformersEngine, replay
 from llgbm.lab import TRAIN_TASKS, lab_base_dir, load_lab
 from llgbm.lora import LoraAdapter, LoraBank
+from llgbm.vllm_engine import EngineError, VLLMEngine, VLLMServer
 from llgbm.wide_heads import widen_heads
 from repository import ROOT
 
