@@ -444,7 +444,7 @@ def resolve_rules(
                 weights |= {m: amp.weight for m in here if any(_fits(m, k) for k in amp.keys)}
     return weights
 
-# %% ../nbs/30_amplification.ipynb #a4a1ee57
+# %% ../nbs/30_amplification.ipynb #f91abbb6
 Where = LoraAdapter | str | Path | Mapping[str, LoraAdapter | str | Path] | None
 
 class Source(NamedTuple):
@@ -483,11 +483,15 @@ def rules(self: AmplificationConfig) -> dict[str, tuple[LayerAmplification, ...]
     for a in self.adapters: out[a.adapter_id] = (*out.get(a.adapter_id, ()), *a.layer_amplifications)
     return out
 
-def _sources(config, where):
-    "The adapters of a config by id. Raises `ValueError` for none."
-    if not config.adapters: raise ValueError(f"config {config.name!r} has no adapters: it is the model as it is, and there is nothing to make")
-    if isinstance(where, LoraAdapter) and len(ids := config.rules()) > 1: raise ValueError(f"config {config.name!r} has {len(ids)} adapters ({', '.join(ids)}): hand over a mapping of them")
-    return {i: open_source(_found(i, where)) for i in config.rules()}
+@patch
+def sources(
+    self: AmplificationConfig,
+    adapters: Where = None,  # where adapters are: a folder that ids stand in, {id: directory or value}, or a value; by default ids are paths or on the hub
+) -> dict[str, Source]:      # by adapter id
+    "Find the config's adapters, reading no weights. Raises `ValueError` for none, and what `open_source` raises."
+    if not self.adapters: raise ValueError(f"config {self.name!r} has no adapters: it is the model as it is, and there is nothing to make")
+    if isinstance(adapters, LoraAdapter) and len(ids := self.rules()) > 1: raise ValueError(f"config {self.name!r} has {len(ids)} adapters ({', '.join(ids)}): hand over a mapping of them")
+    return {i: open_source(_found(i, adapters)) for i in self.rules()}
 
 # %% ../nbs/30_amplification.ipynb #465cf264
 def _all_layers(adapter):
@@ -549,7 +553,7 @@ def _by_module(weights):
     for m, w in weights.items(): out.setdefault((stack_of(m), _inner(m)), (m, {}))[1].setdefault(w, []).extend([] if layer_of(m) is None else [layer_of(m)])
     return [(inner, m, list(ws.items())) for (_, inner), (m, ws) in out.items()]
 
-# %% ../nbs/30_amplification.ipynb #2d30ad19
+# %% ../nbs/30_amplification.ipynb #5ce59e06
 def _shade(w):
     "A cell's colour: none at 1, blue above, orange below, grey at 0."
     if w == 1: return ""
@@ -583,9 +587,9 @@ def resolve(
     adapters: Where = None,      # where adapters are: a folder that ids stand in, {id: directory or value}, or a value; by default ids are paths or on the hub
 ) -> Resolved:
     "Show what the config comes to. Raises `ValueError` for rules that reach nothing, `AdapterError` for adapters that don't fit the model, `FileNotFoundError` for those that aren't there."
-    return Resolved(self.name, {i: _weights_of(i, self.rules()[i], s.adapter, model) for i, s in _sources(self, adapters).items()})
+    return Resolved(self.name, {i: _weights_of(i, self.rules()[i], s.adapter, model) for i, s in self.sources(adapters).items()})
 
-# %% ../nbs/30_amplification.ipynb #560d9542
+# %% ../nbs/30_amplification.ipynb #a673735a
 def scaled_B(
     B: Tensor,                  # up projection, (out, r)
     weight: float,              # factor
@@ -623,7 +627,7 @@ def apply(
     model: Shapes | None = None, # as in `resolve`
 ) -> LoraAdapter:
     "Make the amplified adapter in memory; several adapters become one by exact concatenation. Raises what `resolve` raises, and `AdapterError` for numbers that aren't finite."
-    sources, parts = _sources(self, adapters), []
+    sources, parts = self.sources(adapters), []
     for i, s in sources.items():
         weights = _weights_of(i, self.rules()[i], s.adapter, model)
         whole = s.adapter if s.file is None else LoraAdapter.from_pretrained(s.file.parent)
@@ -765,7 +769,7 @@ def _is_compiled(folder, size):
 
 RECORD_FILE = "amplification.json"
 
-# %% ../nbs/30_amplification.ipynb #ec354fdf
+# %% ../nbs/30_amplification.ipynb #7616d52f
 def _record(config, sources, contents, weights):
     "What `amplification.json` says."
     made_of = [dict(adapter_id=i, path=str(s.file.parent) if s.file else None, content=contents[i], weights=weights[i]) for i, s in sources.items()]
@@ -784,7 +788,7 @@ def compile(
     model: Shapes | None = None, # as in `resolve`
 ) -> Path:                       # a PEFT directory, named by its content
     "Write the amplified adapter; one that is there already is not written again. Raises what `apply` raises."
-    sources, output = _sources(self, adapters), Path(output_dir)
+    sources, output = self.sources(adapters), Path(output_dir)
     weights = {i: _weights_of(i, self.rules()[i], s.adapter, model) for i, s in sources.items()}
     plan = _joined(self.name, [_shapes(s) for s in sources.values()])
     config, size = _peft_config(plan, len(sources) == 1), lay_out_file(plan)[2]
