@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['RANGES', 'Listener', 'Sampling', 'Request', 'prompt_text', 'prompt_tokens', 'Variant', 'as_variants', 'Generation',
            'Generations', 'row_seed', 'row_draws', 'choose_tokens', 'decode', 'TextStream', 'Row', 'context_size',
-           'plan_rows', 'Token', 'RowState', 'row_bytes', 'batch_rows', 'end_tokens', 'run_rows', 'Engine', 'listed',
+           'plan_rows', 'Token', 'RowState', 'row_bytes', 'batch_rows', 'end_tokens', 'run_rows', 'Engine', 'plan_call',
            'CheckedAdapters', 'TransformersEngine', 'GenerationLog', 'open_log', 'Replay', 'replay']
 
-# %% ../nbs/31_generation.ipynb #32e8acad
+# %% ../nbs/31_generation.ipynb #9ec03d42
 import secrets, time, weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timezone
@@ -257,7 +257,7 @@ class TextStream:
         new, self.text = whole[len(self.text):], whole
         return new
 
-# %% ../nbs/31_generation.ipynb #7954914c
+# %% ../nbs/31_generation.ipynb #fb199d6b
 class Row(NamedTuple):
     "One answer to be."
     request: int       # index
@@ -276,20 +276,30 @@ def context_size(
     limits = (position_limit(model), getattr(model.config.get_text_config(), "max_position_embeddings", None))
     return min((l for l in limits if l), default=None)
 
+def _pairs(only, n, variants):
+    "The pairs of request and variant to answer, by default all. Raises `ValueError` for one that isn't there."
+    if only is None: return {(i, v) for i in range(n) for v in variants}
+    pairs = {tuple(p) for p in only}
+    for p in pairs:
+        if len(p) != 2 or p[0] not in range(n) or p[1] not in variants: raise ValueError(f"only: {p!r:.80} is no pair of a request's index (0 … {n - 1}) and a variant's name ({', '.join(variants)})")
+    return pairs
+
 def plan_rows(
     tokenizer: PreTrainedTokenizerBase,
     requests: Sequence[Request],
     variants: Sequence[str], # names
     context: int | None,     # tokens that the model reads at most
+    only: Collection[tuple[int, str]] | None = None, # (index of a request, name of a variant) to answer; by default all
 ) -> list[Row]:              # by request, variant and sample
-    "List the rows to generate. Raises `ValueError` for no requests, and a prompt that leaves no room for an answer."
-    if not requests: raise ValueError("nothing to generate: give one request or more")
-    rows = []
+    "List the rows to generate. Raises `ValueError` for nothing to answer, and a prompt that leaves no room for an answer."
+    rows, pairs = [], _pairs(only, len(requests), variants)
+    if not pairs: raise ValueError("nothing to generate: give one request or more, and in `only`, if at all, one pair or more")
     for i, r in enumerate(requests):
+        if not (names := [v for v in variants if (i, v) in pairs]): continue
         text, ids, s = prompt_text(tokenizer, r), tuple(prompt_tokens(tokenizer, r)), r.sampling
         if context is not None and len(ids) >= context: raise ValueError(f"request {i}: its prompt has {len(ids)} tokens, the model reads {context} with the answer: shorten it")
         limit = s.max_new_tokens if context is None else min(s.max_new_tokens, context - len(ids))
-        rows += [Row(i, v, k, ids, text, limit, row_seed(ids, s.seed, k), s) for v in variants for k in range(s.n)]
+        rows += [Row(i, v, k, ids, text, limit, row_seed(ids, s.seed, k), s) for v in names for k in range(s.n)]
     return rows
 
 # %% ../nbs/31_generation.ipynb #d0fb51aa
@@ -353,7 +363,7 @@ class _Steps:
 
     def done(self, ids, scores, **kwargs): return torch.tensor([bool(s.finish) for s in self.states], device=ids.device)
 
-# %% ../nbs/31_generation.ipynb #87bc8c9f
+# %% ../nbs/31_generation.ipynb #ee2c859f
 def row_bytes(
     model: nn.Module, # a causal language model
     prompt: int,      # tokens
@@ -383,14 +393,16 @@ def batch_rows(
     max_bytes: int,      # memory that a batch may take
 ) -> Iterator[list[int]]: # indices of rows; every variant of a batch has as many, one behind the other
     "Cut rows into batches that fit into memory, short prompts with short ones."
-    at, positions = {(r.request, r.sample, r.variant): i for i, r in enumerate(rows)}, position_limit(model)
-    cells = sorted(dict.fromkeys((r.request, r.sample) for r in rows), key=lambda c: len(rows[at[*c, rows[0].variant]].ids))
-    def fit(cells, names):
-        tokens, new = zip(*((len((r := rows[at[*c, names[0]]]).ids), r.limit) for c in cells))
+    positions, mine, sizes = position_limit(model), {n: [] for n in variants}, {}
+    for i in sorted(range(len(rows)), key=lambda i: len(rows[i].ids)): mine[rows[i].variant].append(i)
+    for n, at in mine.items(): sizes.setdefault(len(at), []).append(n)
+    def fit(columns):
+        tokens, new = zip(*((len(rows[i].ids), rows[i].limit) for c in columns for i in c))
         room = positions is None or max(tokens) + max(new) <= positions                    # a row that is done is fed on until the last one is
-        return room and len(cells) * len(names) * row_bytes(model, max(tokens), max(new)) <= max_bytes // 2
-    for names in _chunks(list(variants), lambda ns: sum(_bank_bytes(variants[n]) for n in ns) <= max_bytes // 2):
-        for some in _chunks(cells, lambda cs: fit(cs, names)): yield [at[*c, n] for n in names for c in some]
+        return room and len(tokens) * row_bytes(model, max(tokens), max(new)) <= max_bytes // 2
+    for same in sizes.values():
+        for names in _chunks(same, lambda ns: sum(_bank_bytes(variants[n]) for n in ns) <= max_bytes // 2):
+            for columns in _chunks(list(zip(*(mine[n] for n in names))), fit): yield [i for at in zip(*columns) for i in at]
 
 # %% ../nbs/31_generation.ipynb #46c8f02a
 def end_tokens(
@@ -427,22 +439,29 @@ def run_rows(
                        logits_processor=transformers.LogitsProcessorList([steps]), stopping_criteria=transformers.StoppingCriteriaList([steps.done]))
     return [s.result() for s in states]
 
-# %% ../nbs/31_generation.ipynb #6ab530ef
+# %% ../nbs/31_generation.ipynb #e0fe09d3
 class Engine(Protocol):
     "What answers requests."
     tokenizer: PreTrainedTokenizerBase
 
-    def generate(self, requests: Request | Sequence[Request], variants: Mapping | None = None, listen: Listener | None = None) -> Generations:
-        "Answer every request with every variant."
+    def generate(self, requests: Request | Sequence[Request], variants: Mapping | None = None, listen: Listener | None = None, only: Collection[tuple[int, str]] | None = None) -> Generations:
+        "Answer every request with every variant, or `only` some."
 
     def settings(self) -> dict:
         "What answers depend on, besides requests and variants."
 
-def listed(
+def plan_call(
+    tokenizer: PreTrainedTokenizerBase,
     requests: Request | Sequence[Request],
-) -> list[Request]:
-    "Return requests as a list."
-    return [requests] if isinstance(requests, Request) else list(requests)
+    variants: Mapping[str, LoraAdapter | Variant | str | Path | None] | None, # as `as_variants` takes them
+    context: int | None, # tokens that the model reads at most
+    only: Collection[tuple[int, str]] | None = None, # (index of a request, name of a variant) to answer; by default all
+) -> tuple[list[Request], dict[str, Variant], list[Row]]: # requests, the variants that some row asks, and rows
+    "Bring what an engine is asked into one form. Raises as `as_variants` and `plan_rows`."
+    requests, variants = [requests] if isinstance(requests, Request) else list(requests), as_variants(variants)
+    rows = plan_rows(tokenizer, requests, list(variants), context, only)
+    asked = {r.variant for r in rows}
+    return requests, {n: v for n, v in variants.items() if n in asked}, rows
 
 class CheckedAdapters:
     "Adapters that were looked at already: their fingerprints."
@@ -501,11 +520,11 @@ class TransformersEngine:
         requests: Request | Sequence[Request],
         variants: Mapping[str, LoraAdapter | Variant | str | Path | None] | None = None, # name → adapter, its directory, or None for the base; by default the base alone
         listen: Listener | None = None,   # told of every token; what it raises ends the call
+        only: Collection[tuple[int, str]] | None = None, # (index of a request, name of a variant) to answer; by default all
     ) -> Generations:                     # by request, variant and sample
         "Answer every request with every variant. Raises `AdapterError` listing what is wrong with any variant, and `ValueError` as `plan_rows`."
-        requests, variants = listed(requests), as_variants(variants)
-        hashes, rows = self.checked.all(variants), plan_rows(self.tokenizer, requests, list(variants), context_size(self.base.model))
-        out = {}
+        requests, variants, rows = plan_call(self.tokenizer, requests, variants, context_size(self.base.model), only)
+        hashes, out = self.checked.all(variants), {}
         for at in batch_rows(self.base.model, rows, variants, self.max_bytes):
             some = {n: variants[n] for n in dict.fromkeys(rows[i].variant for i in at)}
             index = {n: k for k, n in enumerate(n for n in some if hashes[n])}
@@ -514,7 +533,7 @@ class TransformersEngine:
         if self.log: self.log.add(self.settings(), requests, variants, hashes, results)
         return results
 
-# %% ../nbs/31_generation.ipynb #f32c2faf
+# %% ../nbs/31_generation.ipynb #9bdb5d2f
 class GenerationLog:
     "A JSONL file of all that was generated, and the adapters that are nowhere else."
     def __init__(
@@ -548,7 +567,7 @@ class GenerationLog:
     ) -> None:
         "Note the results of one call, a record each."
         call, now = secrets.token_hex(8), datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        who = {n: dict(adapter=hashes[n], path=self._place(v, hashes[n]), weights=dict(v.weights), config=dict(v.config)) for n, v in variants.items()}
+        who = {n: dict(column=k, adapter=hashes[n], path=self._place(v, hashes[n]), weights=dict(v.weights), config=dict(v.config)) for k, (n, v) in enumerate(variants.items())}
         for g in results: append_jsonl(self.path, dict(call=call, time=now, engine=settings, asked=asdict(requests[g.request]), **who[g.variant], **asdict(g)))
 
     def records(self) -> list[dict]: # in the order they were added
@@ -561,7 +580,7 @@ def open_log(
     "Return a log as it is, or the one that a file holds."
     return log if log is None or isinstance(log, GenerationLog) else GenerationLog(log)
 
-# %% ../nbs/31_generation.ipynb #e224740b
+# %% ../nbs/31_generation.ipynb #14ad588e
 class Replay(NamedTuple):
     "Records and what came when they were asked again."
     records: list[dict]      # as logged
@@ -608,7 +627,7 @@ def replay(
     for call, rs in calls.items():
         _check_engine(engine.settings(), rs[0])
         asked = {r["request"]: _request(r["asked"]) for r in rs}
-        who = {r["variant"]: r for r in rs}
-        got = engine.generate(list(asked.values()), {n: Variant(_find_adapter(r, given, log), r["path"], r["weights"], r["config"]) for n, r in who.items()})
+        who, place = {r["variant"]: r for r in sorted(rs, key=lambda r: r["column"])}, {i: k for k, i in enumerate(asked)}
+        got = engine.generate(list(asked.values()), {n: Variant(_find_adapter(r, given, log), r["path"], r["weights"], r["config"]) for n, r in who.items()}, only={(place[r["request"]], r["variant"]) for r in rs})
         out |= {(call, [*asked][g.request], g.variant, g.sample): g for g in got}
     return Replay(list(records), Generations(out[r["call"], r["request"], r["variant"], r["sample"]] for r in records))

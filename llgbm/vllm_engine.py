@@ -6,9 +6,9 @@
 __all__ = ['RANK_BUCKETS', 'rank_bucket', 'plain_adapter', 'Skeleton', 'EngineError', 'WorkerProcess', 'vllm_python',
            'VLLMEngine', 'VLLMServer']
 
-# %% ../nbs/31_vllm_engine.ipynb #7ac79399
+# %% ../nbs/31_vllm_engine.ipynb #54d574e5
 import importlib.util, ipaddress, json, math, os, queue, subprocess, sys, tempfile, threading, urllib.error, urllib.request, weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from . import engine_worker
 from .files import hash_file, hash_json
-from .generation import CheckedAdapters, GenerationLog, Generations, Listener, Request, RowState, Variant, as_variants, context_size, end_tokens, listed, open_log, plan_rows, row_bytes
+from .generation import CheckedAdapters, GenerationLog, Generations, Listener, Request, RowState, Variant, context_size, end_tokens, open_log, plan_call, row_bytes
 from .lora import LoraAdapter, LoraShape, fit
 from .models import Base, load_tokenizer, pick_device
 from .wide_heads import head_size, widen_adapter, widen_heads, wider_size
@@ -151,7 +151,7 @@ class WorkerProcess:
         try: pipe.close()
         except OSError: return     # it died with a line half read
 
-# %% ../nbs/31_vllm_engine.ipynb #0f33ab53
+# %% ../nbs/31_vllm_engine.ipynb #62868d08
 def vllm_python(
     python: str | Path | None = None, # a Python that has vLLM; None: the environment variable LLGBM_VLLM_PYTHON, or this one
 ) -> str:
@@ -226,10 +226,11 @@ class VLLMEngine:
         requests: Request | Sequence[Request],
         variants: Mapping[str, LoraAdapter | Variant | str | Path | None] | None = None, # name → adapter, its directory, or None for the base; by default the base alone
         listen: Listener | None = None,   # told of every token; what it raises ends the call
+        only: Collection[tuple[int, str]] | None = None, # (index of a request, name of a variant) to answer; by default all
     ) -> Generations:                     # by request, variant and sample
         "Answer every request with every variant. Raises as `TransformersEngine.generate`, and `EngineError` when vLLM fails or dies."
-        requests, variants = listed(requests), as_variants(variants)
-        hashes, rows = self.files.checked.all(variants), plan_rows(self.tokenizer, requests, list(variants), self.context)
+        requests, variants, rows = plan_call(self.tokenizer, requests, variants, self.context, only)
+        hashes = self.files.checked.all(variants)
         with self._lock:
             try:
                 adapters = self._prepare(variants, hashes)
@@ -260,7 +261,7 @@ def _take(state, tokens, finish):
         if not state.finish: state.push(t, finish if i == len(tokens) - 1 else None)
     if finish and not state.finish: state.push(None, finish)
 
-# %% ../nbs/31_vllm_engine.ipynb #10089fea
+# %% ../nbs/31_vllm_engine.ipynb #ffc68c78
 def _check_url(url, allow_remote):
     "Raise `ValueError` for what is no address, or another machine's."
     parts = urlsplit(url)
@@ -331,10 +332,11 @@ class VLLMServer:
         requests: Request | Sequence[Request],
         variants: Mapping[str, LoraAdapter | Variant | str | Path | None] | None = None, # name → adapter, its directory, or None for the base; by default the base alone
         listen: Listener | None = None,   # told of a row's tokens when it is done
+        only: Collection[tuple[int, str]] | None = None, # (index of a request, name of a variant) to answer; by default all
     ) -> Generations:                     # by request, variant and sample
         "Answer every request with every variant. Raises as `TransformersEngine.generate`, and `EngineError` with the server's words."
-        requests, variants = listed(requests), as_variants(variants)
-        hashes, rows = self.files.checked.all(variants), plan_rows(self.tokenizer, requests, list(variants), self.context)
+        requests, variants, rows = plan_call(self.tokenizer, requests, variants, self.context, only)
+        hashes = self.files.checked.all(variants)
         names, states = self._load(variants, hashes), [RowState(r, self.tokenizer, self.files.ends, listen) for r in rows]
         with ThreadPoolExecutor(self.parallel) as pool:
             for s, (tokens, finish) in zip(states, pool.map(lambda s: self._answer(s, names[s.row.variant]), states)): _take(s, tokens, finish)
