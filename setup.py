@@ -26,10 +26,10 @@ setup(
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),
     extras_require=extras,
-    # The lab's base model lives in data/lab and travels inside the wheel as llgbm/lab_data.
-    packages=[*find_packages(include=["llgbm", "llgbm.*"]), "llgbm.lab_data"],
-    package_dir={"llgbm.lab_data": "data/lab"},
-    package_data={"llgbm.lab_data": ["**/*"]},
+    # The lab's base model lives in data/lab and travels inside the wheel as llgbm/lab_data, the panels' notebooks as llgbm/apps.
+    packages=[*find_packages(include=["llgbm", "llgbm.*"]), "llgbm.lab_data", "llgbm.apps"],
+    package_dir={"llgbm.lab_data": "data/lab", "llgbm.apps": "nbs/apps"},
+    package_data={"llgbm.lab_data": ["**/*"], "llgbm.apps": ["*.ipynb"]},
     entry_points={"console_scripts": cfg["console_scripts"].split(), "nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
     zip_safe=False,
 )

@@ -50,7 +50,7 @@ def test_every_module_imports(installed):
         names = [m.name for m in pkgutil.walk_packages(llgbm.__path__, 'llgbm.')]
         print(json.dumps({n: getattr(importlib.import_module(n), '__file__', None) for n in ['llgbm', *names]}))"""))
     want = {'llgbm'} | {f'llgbm.{p.stem}' for p in tracked() if p.parent == Path('llgbm') and p.suffix == '.py' and p.stem != '__init__'}
-    assert {n for n in found if not n.startswith('llgbm.lab_data')} == want
+    assert {n for n in found if not n.startswith(('llgbm.lab_data', 'llgbm.apps'))} == want
     assert all(Path(f).is_relative_to(installed.root/'venv') for f in found.values() if f), found
     assert len(want) > 5
 
@@ -87,10 +87,11 @@ def test_requirements_are_complete(settings):
                 if not {d.lower().replace('_', '-') for d in where.get(n, [n])} & have: missing.append(f'{p.name}: {n}')
     assert missing == []
 
-def test_lab_travels_along(installed):
-    want = {p.relative_to('data/lab').as_posix(): (ROOT/p).read_bytes() for p in tracked() if p.is_relative_to('data/lab')}
-    assert want, 'data/lab holds nothing'
-    with ZipFile(installed.wheel) as z: got = {n.removeprefix('llgbm/lab_data/'): z.read(n) for n in z.namelist() if n.startswith('llgbm/lab_data/')}
+@pytest.mark.parametrize('source, place', [('data/lab', 'llgbm/lab_data'), ('nbs/apps', 'llgbm/apps')])
+def test_data_travels_along(installed, source, place):
+    want = {p.relative_to(source).as_posix(): (ROOT/p).read_bytes() for p in tracked() if p.is_relative_to(source)}
+    assert want, f'{source} holds nothing'
+    with ZipFile(installed.wheel) as z: got = {n.removeprefix(f'{place}/'): z.read(n) for n in z.namelist() if n.startswith(f'{place}/')}
     assert {n: got.get(n) == data for n, data in want.items()} == {n: True for n in want}
 
 def test_command_line(installed):
