@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['Role', 'Finish', 'MAX_TITLE', 'Message', 'new_id', 'Conversation', 'merge_conversations']
 
-# %% ../nbs/34_conversations.ipynb #82cf059e
-import json, re, secrets
+# %% ../nbs/34_conversations.ipynb #ccef5b2c
+import json, re, secrets, time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
@@ -16,10 +16,10 @@ from typing import Any, Literal
 from fastcore.basics import patch
 
 from .config import as_type
-from .files import near_names, read_json, to_json
+from .files import near_names, read_json
 from .generation import Request, Sampling
 
-# %% ../nbs/34_conversations.ipynb #c1c6e29f
+# %% ../nbs/34_conversations.ipynb #28f93d3d
 Role = Literal["user", "assistant"]
 Finish = Literal["", "stop", "length", "nan", "stopped", "failed", "edited"]
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -53,9 +53,9 @@ class Message:
         for f, t in dict(role=Role, finish=Finish, hidden=bool).items(): as_type(getattr(self, f), t, f)
         if not isinstance(self.sampling, Sampling | None): raise ValueError(f"sampling: a Sampling is wanted, got {self.sampling!r:.80}")
 
-def new_id() -> str: # 16 hex digits
-    "Make up an id."
-    return secrets.token_hex(8)
+def new_id() -> str:
+    "Make up an id; later ones come later in the alphabet."
+    return f"{time.time_ns() // 1000:014x}{secrets.token_hex(3)}"
 
 def _now(): return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
