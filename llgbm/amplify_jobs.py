@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['ADAPTERS', 'PANELS', 'model_shapes', 'naming_config', 'show_job', 'amplify_job', 'read_prompts', 'printable',
-           'side_by_side', 'Answers', 'generate_job', 'app_notebook', 'free_port', 'Served', 'panel_job']
+           'side_by_side', 'Answers', 'generate_job', 'write_sweep_page', 'what_to_sweep', 'open_task', 'Swept',
+           'sweep_job', 'app_notebook', 'free_port', 'Served', 'panel_job']
 
-# %% ../nbs/84_amplify_jobs.ipynb #a0cffce8
+# %% ../nbs/84_amplify_jobs.ipynb #cdfdee43
 import importlib.util, json, os, shutil, socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -22,13 +23,17 @@ from tqdm.auto import tqdm
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import llgbm
-from .amplification import AmplificationConfig, Resolved, load_configs
-from .files import near_names, write_text
-from .generation import Generation, Generations, Request, Sampling
+from . import lab
+from .amplification import MAX_NAME, AmplificationConfig, AmplifiedAdapter, Resolved, load_configs
+from .atlas import html_page
+from .files import as_html, near_names, write_text
+from .generation import Generation, GenerationLog, Generations, Request, Sampling
 from .lab import LAB_BASES, lab_base_dir
 from .lora import base_name, find_adapters
 from .models import one_thread
 from .probes import load_probes
+from .sweeps import WEIGHTS, Sweep, checker, exactly, sweep, sweep_weights
+from .tasks import TASK_FILE, TaskData, read_task
 from .variants import Models, VariantMaker, columns_of, open_models
 
 # %% ../nbs/84_amplify_jobs.ipynb #d1b02b04
@@ -206,6 +211,92 @@ def generate_job(
         answers = Answers(requests, m.ask(requests, columns, lambda t: bar.update(bool(t.finish))), files)
     write_text(files["table"], answers.table().to_csv(index=False))
     return answers
+
+# %% ../nbs/84_amplify_jobs.ipynb #c1cd1455
+_STYLE = "<style>details{margin:6px 0}summary{cursor:pointer}td{white-space:pre-wrap;vertical-align:top}.fig{min-height:300px}</style>"
+
+def _answers_html(found, weight):
+    "The answers at a weight, folded."
+    said, row = found.answers(), found.table.set_index("weight").loc[weight]
+    said = said[said.weight == weight].drop(columns=["weight", "request"]).dropna(axis=1, how="all")
+    rate = f", {row.rate:.0%} as wanted" if "rate" in row else ""
+    return f"<details><summary>weight {weight:g}: {as_html(row.effect)}{rate}</summary><div class='scroll'>{said.to_html(index=False, escape=True, border=0)}</div></details>"
+
+def write_sweep_page(
+    path: str | Path, # HTML file; replaced if there
+    found: Sweep,
+) -> Path:
+    "Write a sweep as one HTML file that needs nothing else."
+    facts = dict(base=found.facts["engine"]["model"], weights=len(found.table), prompts=len(found.prompts), answers=len(found.generations))
+    head = f"<header><h1>{as_html(found.name)}</h1><dl class='facts'>" + "".join(f"<div><dt>{as_html(k)}</dt><dd>{as_html(v)}</dd></div>" for k, v in facts.items()) + "</dl></header>"
+    figure = "<section><div class='scroll'><div class='fig' id='sweep'></div></div><p class='soft'>● changes the model, ○ changes nothing, × garbles.</p></section>"
+    said = "".join(_answers_html(found, w) for w in found.table.weight)
+    body = f"{_STYLE}{head}{figure}<section><div class='scroll'>{found._repr_html_()}</div></section><section><h2>What was said</h2>{said}</section>"
+    return write_text(path, html_page(f"{found.name}: a sweep", body, dict(sweep=json.loads(found.figure().to_json())), "function all(){for(const k in F)draw(k,F[k])}dark.addEventListener('change',all);all();"))
+
+# %% ../nbs/84_amplify_jobs.ipynb #e69144d3
+def what_to_sweep(
+    what: str | Path, # a config's YAML file, or an adapter: an id, a directory, or on the hub
+) -> AmplificationConfig:
+    "Read a config, or make one that is an adapter as it is. Raises as `AmplificationConfig.load_yaml`."
+    if Path(what).suffix in (".yaml", ".yml"): return AmplificationConfig.load_yaml(what)
+    return AmplificationConfig(str(what)[-MAX_NAME:], (AmplifiedAdapter(str(what)),))
+
+def open_task(
+    task: str | Path, # a folder with task.json, or one of the lab's tasks, such as 'math/shout'
+) -> TaskData:
+    "Find a task. Raises `ValueError` for what is neither, and as `read_task`."
+    if (Path(task) / TASK_FILE).is_file(): return read_task(task)
+    if str(task) not in (known := [t.name for t in lab.TASKS]): raise ValueError(f"task {str(task)!r} is neither a folder with {TASK_FILE} nor a task of the lab{near_names(task, known)}")
+    return lab.Task(*str(task).split("/")).data()
+
+def _questions(task, n, sampling):
+    "Test questions of a task as requests, and the check for their right answers."
+    examples = open_task(task).examples("test")[:n]
+    return tuple(Request(p, plain=True, sampling=sampling) for p, _ in examples), exactly(examples)
+
+@dataclass(frozen=True, repr=False)
+class Swept:
+    "A sweep, and its files."
+    sweep: Sweep
+    files: dict[str, Path]  # what → file
+
+    def __repr__(self):
+        t = self.sweep.table
+        shown = t[[c for c in ("weight", "rate", "kl", "perplexity", "answer_perplexity", "delta_norm", "delta_cosine", "same", "unfinished", "effect") if c in t]]
+        return "\n".join([shown.to_string(index=False, float_format="%.3g", na_rep="–"), *self.sweep.notes, f"{self.sweep.name}: {self.sweep.summary()}"])
+    def _repr_html_(self): return self.sweep._repr_html_()
+
+def sweep_job(
+    what: str | Path,                       # a config's YAML file, or an adapter: an id, a directory, or on the hub
+    output_dir: str | Path,                 # sweep.csv, sweep.json, sweep.html and the log
+    prompts: Sequence[str | Sequence[Mapping[str, str]]] | str | Path | None = None, # texts and conversations, or a file of them
+    task: str | Path | None = None,         # or a task to ask test questions of: a folder, or one of the lab's, such as 'math/shout'
+    regex: str | None = None,               # what counts as the behaviour; for a task, right answers if left out
+    weights: Sequence[float] = WEIGHTS,     # factors on the update; 0 is added where it is missing
+    questions: int = 32,                    # of a task, at most
+    base_model: str = "lab",                # 'lab', a hub id or a directory
+    finetuned: str | None = None,           # another checkpoint, for a config that applies to it
+    engine: str = "transformers",           # 'transformers', 'vllm', or the address of a vLLM server
+    adapters: str | Path | None = ADAPTERS, # folder that ids stand in; others are paths, or on the hub
+    sampling: Sampling = Sampling(do_sample=False),
+    system: str | None = None,              # system prompt
+    prefill: str = "",                      # how answers begin
+    plain: bool = False,                    # no chat template
+    models: Models | None = None,           # the same, if they are open; they log as they were opened
+    progress: bool = True,                  # show bars
+    **kw,                                   # as `open_models`: python, dtype, device, check_base
+) -> Swept:
+    "Ask and measure an adapter at many weights. Raises `ValueError` naming file and field, and as `open_models` and `sweep`."
+    if (prompts is None) == (task is None): raise ValueError("say what to ask: either prompts or a task")
+    weights, config = sweep_weights(weights), what_to_sweep(what)                     # the cheap mistakes first
+    requests, check = _questions(task, questions, sampling) if task else (_requests(prompts, system=system, prefill=prefill, plain=plain, sampling=sampling), None)
+    check = checker(regex) or check
+    with naming_config(what, config, adapters): VariantMaker(adapters, model_shapes(base_model)).make(config)
+    out = Path(output_dir)
+    with _opened(models, base_model, finetuned, engine, GenerationLog(out / "generations.jsonl", keep_adapters=False), **kw) as m:
+        found = sweep(m.engine(config.targets[0], config.name), config, requests, weights, check, adapters=adapters, progress=progress)
+    return Swept(found, dict(table=found.to_csv(out / "sweep.csv"), sweep=found.save(out / "sweep.json"), page=write_sweep_page(out / "sweep.html", found)))
 
 # %% ../nbs/84_amplify_jobs.ipynb #fdf4a635
 PANELS = dict(amplification="amplify", composition="compose")    # panel → notebook
