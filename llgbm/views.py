@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['log', 'STYLE', 'card', 'row', 'split', 'stack', 'escape', 'Sample', 'sample_card', 'sample_cards', 'facts_html',
            'legend_html', 'ErrorBox', 'Notice', 'error_html', 'running_loop', 'Cancelled', 'Worker', 'Feed', 'Debounce',
-           'Panel', 'figures_in']
+           'Panel', 'figures_in', 'sync_figures']
 
 # %% ../nbs/06_views.ipynb #4111182a
 import asyncio, html, logging, threading, traceback
@@ -332,7 +332,7 @@ class Debounce:
         if self._timer is not None: self._timer.cancel()
         self._timer = None
 
-# %% ../nbs/06_views.ipynb #151143ce
+# %% ../nbs/06_views.ipynb #bb8e6bb2
 class Panel(W.VBox):
     "A widget with the common look, a place for errors, and a worker."
     def __init__(
@@ -378,7 +378,7 @@ class Panel(W.VBox):
         widget.observe(changed, "value")
 
     def _repr_mimebundle_(self, **kwargs):
-        for f in figures_in(self): f._widget_layout, f._widget_data = deepcopy(f._layout_obj._props), deepcopy(f._data)
+        sync_figures(self)
         return super()._repr_mimebundle_(**kwargs)
 
 def figures_in(
@@ -387,3 +387,9 @@ def figures_in(
     "Find the figures inside a widget."
     if isinstance(widget, BaseFigureWidget): return [widget]
     return [f for c in getattr(widget, "children", ()) for f in figures_in(c)]
+
+def sync_figures(
+    widget: W.Widget,
+) -> None:
+    "Bring the figures inside a widget up to date before it is shown for the first time."
+    for f in figures_in(widget): f._widget_layout, f._widget_data = deepcopy(f._layout_obj._props), deepcopy(f._data)
