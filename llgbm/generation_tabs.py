@@ -515,7 +515,7 @@ def rows(
     "List the answers, a row each, prompt by prompt; a prompt that couldn't be asked has a row that says why."
     return [r for i, q in enumerate(self.rounds) for r in ([dict(index=i) | x for x in q.rows(pattern)] or [dict(index=i, prompt=_prompt_text(q.request), text="", finish=q.problem)])]
 
-# %% ../nbs/35_generation_tabs.ipynb #c115be16
+# %% ../nbs/35_generation_tabs.ipynb #840f7dfd
 @lru_cache(4096)
 def _spans(pattern, text): return find_spans(pattern, text)      # drawn again and again while others are being written
 
@@ -525,7 +525,7 @@ def answer_html(
     pattern: regex.Pattern | None = None,  # marked
 ) -> str: # HTML
     "Show what a column said."
-    said = f"<span class='llgbm-begun'>{escape(prefill)}</span>{highlight(answer.text, pattern)}" + "<span class='llgbm-caret'></span>" * (answer.finish is None)
+    said = f"<span class='llgbm-begun'>{escape(prefill)}</span>" * bool(prefill) + highlight(answer.text, pattern) + "<span class='llgbm-caret'></span>" * (answer.finish is None)
     return f"<div class='llgbm-text'>{said}</div>" if prefill or answer.text or answer.finish is None else "<div class='llgbm-text soft'>(nothing)</div>"
 
 FOLD = 220    # characters of a text in a table
