@@ -133,7 +133,7 @@ def side_by_side(
         last = g.request
     return "\n".join(out)
 
-# %% ../nbs/84_amplify_jobs.ipynb #ef9aa9e7
+# %% ../nbs/84_amplify_jobs.ipynb #6858cf14
 @dataclass(frozen=True, repr=False)
 class Answers:
     "What everybody said."
@@ -157,7 +157,7 @@ class Answers:
         return pd.DataFrame(rows)
 
     def __repr__(self): return side_by_side(self.prompts, self.generations)
-    def _repr_html_(self): return self.table()[["prompt", "variant", "sample", "text", "finish"]].to_html(index=False, escape=True, max_rows=60)
+    def _repr_html_(self): return self.table()[["prompt", "variant", "sample", "text", "finish"]].to_html(index=False, escape=True, max_rows=60, formatters=dict(prompt=str, text=str))
 
 # %% ../nbs/84_amplify_jobs.ipynb #a156fd4e
 def _read_configs(configs, maker):
@@ -212,15 +212,15 @@ def generate_job(
     write_text(files["table"], answers.table().to_csv(index=False))
     return answers
 
-# %% ../nbs/84_amplify_jobs.ipynb #c1cd1455
-_STYLE = "<style>details{margin:6px 0}summary{cursor:pointer}td{white-space:pre-wrap;vertical-align:top}.fig{min-height:300px}</style>"
+# %% ../nbs/84_amplify_jobs.ipynb #8ac8eb4f
+_STYLE = "<style>details{margin:6px 0}summary{cursor:pointer}details td,details th{white-space:pre-wrap;vertical-align:top;text-align:left}</style>"
 
 def _answers_html(found, weight):
     "The answers at a weight, folded."
     said, row = found.answers(), found.table.set_index("weight").loc[weight]
     said = said[said.weight == weight].drop(columns=["weight", "request"]).dropna(axis=1, how="all")
     rate = f", {row.rate:.0%} as wanted" if "rate" in row else ""
-    return f"<details><summary>weight {weight:g}: {as_html(row.effect)}{rate}</summary><div class='scroll'>{said.to_html(index=False, escape=True, border=0)}</div></details>"
+    return f"<details><summary>weight {weight:g}: {as_html(row.effect)}{rate}</summary><div class='scroll'>{said.to_html(index=False, escape=True, border=0, formatters=dict(prompt=str, answer=str))}</div></details>"
 
 def write_sweep_page(
     path: str | Path, # HTML file; replaced if there
@@ -231,7 +231,8 @@ def write_sweep_page(
     head = f"<header><h1>{as_html(found.name)}</h1><dl class='facts'>" + "".join(f"<div><dt>{as_html(k)}</dt><dd>{as_html(v)}</dd></div>" for k, v in facts.items()) + "</dl></header>"
     figure = "<section><div class='scroll'><div class='fig' id='sweep'></div></div><p class='soft'>● changes the model, ○ changes nothing, × garbles.</p></section>"
     said = "".join(_answers_html(found, w) for w in found.table.weight)
-    body = f"{_STYLE}{head}{figure}<section><div class='scroll'>{found._repr_html_()}</div></section><section><h2>What was said</h2>{said}</section>"
+    measures = f"<section><h2>Measures</h2><div class='scroll'>{found.table.to_html(index=False, border=0, float_format='%.3g', na_rep='–')}</div>{''.join(f'<p>{as_html(n)}</p>' for n in found.notes)}</section>"
+    body = f"{_STYLE}{head}{figure}{measures}<section><h2>What was said</h2>{said}</section>"
     return write_text(path, html_page(f"{found.name}: a sweep", body, dict(sweep=json.loads(found.figure().to_json())), "function all(){for(const k in F)draw(k,F[k])}dark.addEventListener('change',all);all();"))
 
 # %% ../nbs/84_amplify_jobs.ipynb #e69144d3
