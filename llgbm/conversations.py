@@ -141,7 +141,7 @@ def name(self: Conversation) -> str:
     words = " ".join(first.split())
     return self.title.strip() or (words[:47] + "…" if len(words) > 48 else words) or "new conversation"
 
-# %% ../nbs/34_conversations.ipynb #0f206759
+# %% ../nbs/34_conversations.ipynb #60a9e287
 @patch(cls_method=True)
 def new(
     cls: Conversation,
@@ -172,12 +172,13 @@ def answer(
     column: str = "",                # who answered
     finish: Finish = "stop",         # why the answer ended
     sampling: Sampling | None = None, # how tokens were chosen
+    at: str | None = None,           # the message that is answered, or gone on with; by default the head
 ) -> Conversation:
-    "Add what a model said behind the head, or a sibling of the head that goes on with it. Raises `ValueError` when nothing was said yet."
-    if self.head is None: raise ValueError("nothing was asked: say something first")
-    head, kw = self[self.head], dict(column=column, finish=finish, sampling=sampling)
-    if head.role == "user": return _add(self, head.id, "assistant", text, **kw)
-    return _add(self, head.parent, "assistant", head.content + text, **kw)
+    "Add what a model said behind a message, or, where a model said that, a sibling that goes on with it. The head moves along, if it's still there. Raises `ValueError` when nothing was said yet."
+    if (at := at or self.head) is None: raise ValueError("nothing was asked: say something first")
+    m, kw = self[at], dict(column=column, finish=finish, sampling=sampling)
+    c = _add(self, at, "assistant", text, **kw) if m.role == "user" else _add(self, m.parent, "assistant", m.content + text, **kw)
+    return c if self.head == at else replace(c, head=self.head)
 
 # %% ../nbs/34_conversations.ipynb #d6eab788
 @patch
