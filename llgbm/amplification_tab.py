@@ -303,7 +303,7 @@ def _spelled(problem):
     place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in problem.place).lstrip(".")
     return f"{place}: {problem.message}" if place else problem.message
 
-# %% ../nbs/35_amplification_tab.ipynb #b0d82b44
+# %% ../nbs/35_amplification_tab.ipynb #6b24a201
 _OWN = dict(width="auto", min_width="0", margin="0")
 
 def _button(text, click, tooltip="", *classes):
@@ -332,7 +332,7 @@ class WeightField(W.Box):
         "Bring the other one along; a slider at its end stands for all beyond."
         if self._quiet: return
         self._quiet = True
-        try: other.value = min(max(value, -5.), 5.) if other is self.slider else value
+        try: other.value = min(max(value, -5.), 5.) if other is self.slider else round(value, 6)      # sliders count in binary
         finally: self._quiet = False
         tell()
 
@@ -343,7 +343,7 @@ class WeightField(W.Box):
         self._told = self.number.value
         self.call(self._told)
 
-# %% ../nbs/35_amplification_tab.ipynb #521f485d
+# %% ../nbs/35_amplification_tab.ipynb #fe30e4a4
 class LayersField(W.Box):
     "A choice of kind, and texts for numbers."
     def __init__(
@@ -353,7 +353,7 @@ class LayersField(W.Box):
         call: Callable[[Any, bool], None], # told of layers and whether they are relative
     ):
         kind, first, last = spell_layers(layers)
-        text = lambda v: W.Text(v, continuous_update=False, layout=W.Layout(**_OWN)).add_class("llgbm-number")
+        text = lambda v: W.Text(v, continuous_update=False).add_class("llgbm-layer")
         self.kind = W.Dropdown(options=[(t, k) for k, t in KINDS.items()], value=kind, tooltip="which layers", layout=W.Layout(**_OWN))
         self.first, self.last = text(first), text(last)
         self.relative = W.Checkbox(relative, description="as fractions of depth", indent=False, tooltip="0 is the first layer, 1 the last one", layout=W.Layout(**_OWN))
@@ -376,7 +376,7 @@ class LayersField(W.Box):
         self._dress()
         self.call(read_layers(self.kind.value, self.first.value, self.last.value), self.relative.value and self.kind.value != "all")
 
-# %% ../nbs/35_amplification_tab.ipynb #497eb495
+# %% ../nbs/35_amplification_tab.ipynb #09e9a057
 class Form(W.VBox):
     "Fields for all that a draft holds."
     def __init__(
@@ -386,7 +386,7 @@ class Form(W.VBox):
     ):
         self.editor, self.did, self.slots, self.weights = editor, did, {}, []
         super().__init__()
-        self.add_class("llgbm-form")
+        self.add_class("llgbm-draft")
         if editor.draft is not None: self.children = (*self._head(), *self._adapters(), self._slot(()))
 
     def _slot(self, *places):
@@ -474,24 +474,24 @@ def _modules(self: Form, at, names):
     line = W.Box([which, self.weights[-1], self._out(at, "take this weight out")]).add_class("llgbm-moduleline")
     return W.VBox([line, self._slot(at)]).add_class("llgbm-modules")
 
-# %% ../nbs/35_amplification_tab.ipynb #86c33f30
+# %% ../nbs/35_amplification_tab.ipynb #c8ef6705
 _CSS = """
-.llgbm .llgbm-amps{display:grid!important;gap:14px;grid-template-columns:minmax(200px,4fr) minmax(0,11fr);align-items:start}
+.llgbm .llgbm-amps{display:grid!important;gap:14px;grid-template-columns:minmax(272px,4fr) minmax(0,11fr);align-items:start}
 @container (max-width:960px){.llgbm .llgbm-amps{grid-template-columns:minmax(0,1fr)}}
 .llgbm-amps>*{margin:0!important}.llgbm-amps .llgbm-stack>*{margin:0!important}.llgbm-configs{display:flex!important;flex-flow:column;gap:2px;max-height:340px;overflow:auto!important;padding:2px}
 .llgbm .llgbm-config{display:grid!important;grid-template-columns:22px minmax(0,1fr);align-items:center;gap:6px;border-radius:7px;padding-left:6px;flex:none}.llgbm .llgbm-config.chosen{background:var(--hover);box-shadow:inset 3px 0 var(--accent)}
 .llgbm-config>*{margin:0!important}.llgbm .llgbm-config .widget-checkbox{width:22px;height:auto}.llgbm .llgbm-config .jupyter-button{border:0;background:none;text-align:left;padding:0 6px;overflow:hidden;text-overflow:ellipsis;font-size:14px}.llgbm .llgbm-config.chosen .jupyter-button{font-weight:600}
-.llgbm-form{gap:10px;display:flex!important}.llgbm-form>*,.llgbm-adapter>*,.llgbm-rule>*,.llgbm-modules>*,.llgbm-labelled>*{margin:0!important}.llgbm-labelled{gap:2px}.llgbm-labelled .widget-html-content{font-size:13px;line-height:1.4}.llgbm .llgbm-labelled textarea{resize:vertical;min-height:32px}
+.llgbm-draft{gap:10px;display:flex!important}.llgbm-draft>*,.llgbm-adapter>*,.llgbm-rule>*,.llgbm-modules>*,.llgbm-labelled>*{margin:0!important}.llgbm-labelled{gap:2px}.llgbm-labelled .widget-html-content{font-size:13px;line-height:1.4}.llgbm .llgbm-labelled textarea{resize:vertical;min-height:32px}
 .llgbm .llgbm-labelled .widget-text,.llgbm .llgbm-labelled .widget-textarea,.llgbm .llgbm-addadapter{width:100%}
 .llgbm-wrong .widget-html-content{color:var(--bad);font-size:13px;line-height:1.4;overflow-wrap:anywhere}
 .llgbm .llgbm-adapter{border:1px solid var(--line);border-radius:9px;padding:12px;gap:10px;display:flex!important}.llgbm-adapterhead{display:grid!important;grid-template-columns:minmax(0,3fr) minmax(0,1fr) 28px;gap:8px;align-items:center}.llgbm-adapterhead>*,.llgbm-rulehead>*,.llgbm-moduleline>*,.llgbm-layersfield>*,.llgbm-weightfield>*{margin:0!important;width:auto}.llgbm-adapterid input{font-weight:600!important}
 .llgbm .llgbm-rule{border-left:3px solid var(--line);padding:2px 0 2px 12px;gap:6px;display:flex!important}.llgbm-rulehead{display:grid!important;grid-template-columns:minmax(0,1fr) auto 28px;gap:8px;align-items:center}
-.llgbm-layersfield{display:flex!important;flex-flow:row wrap;gap:6px 10px;align-items:center}.llgbm .llgbm-layersfield .llgbm-number{width:76px}.llgbm .llgbm-layersfield .llgbm-number.llgbm-long{width:150px}.llgbm .llgbm-layersfield .widget-checkbox{width:auto}
+.llgbm-draft .widget-text input,.llgbm-draft .widget-dropdown>select{height:30px}.llgbm-layersfield{display:flex!important;flex-flow:row wrap;gap:6px 10px;align-items:center}.llgbm .llgbm-layersfield .llgbm-layer{width:72px}.llgbm .llgbm-layersfield .llgbm-layer.llgbm-long{width:150px}.llgbm .llgbm-layersfield .widget-checkbox{width:auto}
 .llgbm-moduleline{display:grid!important;grid-template-columns:minmax(110px,170px) minmax(0,1fr) 28px;gap:12px;align-items:center}.llgbm-weightfield{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm .llgbm-weightfield .widget-slider{width:100%}
 .llgbm .llgbm-out.jupyter-button{width:28px;padding:0;font-size:17px;color:var(--soft);border-color:transparent;background:none;margin:0}.llgbm .llgbm-quiet.jupyter-button{border-color:transparent;background:none;color:var(--accent);padding:0 8px;height:28px;line-height:26px;align-self:flex-start}
 @container (max-width:620px){.llgbm .llgbm-adapterhead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-adapterhead>:nth-child(2){grid-row:2;grid-column:1}.llgbm .llgbm-moduleline{grid-template-columns:minmax(0,1fr) 28px}.llgbm-moduleline>.llgbm-weightfield{grid-row:2;grid-column:1/-1}}
 .llgbm-comesto{overflow-x:auto}.llgbm-comesto table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:0 0 10px}.llgbm-comesto caption{caption-side:top;color:var(--soft);padding:0 0 4px;font-weight:600}.llgbm-comesto h4{display:none}.llgbm-comesto th{font-weight:500;color:var(--soft);padding:3px 10px;white-space:nowrap}.llgbm-comesto td{padding:3px 12px;border:1px solid var(--line);color:var(--ink)}.llgbm-comesto tr{background:none!important}
-.llgbm .llgbm-path{flex:1 1 160px;width:auto;margin:0}.llgbm .llgbm-fileops .jupyter-button,.llgbm .llgbm-fileops .widget-upload{width:auto;margin:0}.llgbm a.llgbm-link{display:inline-block;border:1px solid var(--line);border-radius:7px;height:32px;line-height:30px;padding:0 12px;color:var(--ink);text-decoration:none;background:var(--card);font-size:14px}.llgbm a.llgbm-link:hover{background:var(--hover);border-color:var(--accent)}.llgbm code.llgbm-code{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;background:var(--bg);border-radius:5px;padding:2px 6px;color:var(--ink);overflow-wrap:anywhere;user-select:all}
+.llgbm .widget-upload{font-size:0!important}.llgbm .widget-upload i{display:none}.llgbm .widget-upload::after{content:"Upload";font-size:14px}.llgbm .llgbm-ops{gap:8px;display:flex!important;flex-flow:row wrap;margin:0}.llgbm .llgbm-ops>*{margin:0!important}.llgbm .llgbm-ops .widget-html,.llgbm .llgbm-ops .widget-html-content{width:auto}.llgbm .llgbm-ops .jupyter-button,.llgbm .llgbm-ops a.llgbm-link{padding:0 10px}.llgbm .llgbm-path{flex:1 1 160px;width:auto;margin:0}.llgbm a.llgbm-link{display:inline-block;border:1px solid var(--line);border-radius:7px;height:32px;line-height:30px;padding:0 12px;color:var(--ink);text-decoration:none;background:var(--card);font-size:14px}.llgbm a.llgbm-link:hover{background:var(--hover);border-color:var(--accent)}.llgbm code.llgbm-code{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;background:var(--bg);border-radius:5px;padding:2px 6px;color:var(--ink);overflow-wrap:anywhere;user-select:all}
 """
 
 class AmplificationTab(W.VBox):
@@ -546,7 +546,7 @@ def _close(widget):
     for c in getattr(widget, "children", ()): _close(c)
     widget.close()
 
-# %% ../nbs/35_amplification_tab.ipynb #22090827
+# %% ../nbs/35_amplification_tab.ipynb #3795c357
 @patch
 def _make_list(self: AmplificationTab):
     "The list of configs, and what can be done with one."
@@ -555,14 +555,14 @@ def _make_list(self: AmplificationTab):
     self.new = self.panel.button("New", op(self.editor.new), "make a new amplification", primary=True)
     self.duplicate = self.panel.button("Duplicate", op(self.editor.duplicate), "copy the one that is picked")
     self.delete = self.panel.button("Delete", self._delete, "take the one that is picked away")
-    self.upload = W.FileUpload(accept=".yaml,.yml", multiple=True, description="Upload YAML", tooltip="add configs from files of this browser's machine")
+    self.upload = W.FileUpload(accept=".yaml,.yml", multiple=True, description="Upload", tooltip="add configs from files of this browser's machine")
     self.panel.watch(self.upload, self._uploaded, "loading")
     self.download = W.HTML()
     self.path = W.Text(placeholder="path of a YAML file", continuous_update=False, tooltip="a file or folder of the kernel's machine").add_class("llgbm-path")
     self.load = self.panel.button("Load", lambda: self.did(lambda: self._load(self.path.value)), "add a config from this file")
     self.save = self.panel.button("Save as", self._save, "write a copy to this file")
-    files = [row(self.upload, self.download).add_class("llgbm-fileops"), row(self.path, self.load, self.save).add_class("llgbm-fileops")]
-    self.list_card = card(self.list_box, row(self.new, self.duplicate, self.delete), *files, title="Amplifications")
+    ops = lambda *ws: row(*ws).add_class("llgbm-ops")
+    self.list_card = card(self.list_box, ops(self.new, self.duplicate, self.delete), ops(self.upload, self.download), ops(self.path, self.load, self.save), title="Amplifications")
 
 @patch
 def _delete(self: AmplificationTab):
