@@ -9,9 +9,10 @@ __all__ = ['LONGEST_PATTERN', 'WHOLE', 'FINISHES', 'Ask', 'MOST_PROMPTS', 'LARGE
            'grid_html', 'kind_of_column', 'AnswerCard', 'PromptForm', 'offer_html', 'export_file', 'talk_html',
            'MultiGenerationTab', 'MultiPromptTab']
 
-# %% ../nbs/35_generation_tabs.ipynb #804c4991
+# %% ../nbs/35_generation_tabs.ipynb #c9b1cd5e
 import base64, csv, io, json, time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from functools import lru_cache
@@ -30,7 +31,7 @@ from .lora import AdapterError
 from .variants import Column, VariantMaker, columns_of
 from .views import Debounce, Feed, Panel, card, escape, row
 
-# %% ../nbs/35_generation_tabs.ipynb #452489dd
+# %% ../nbs/35_generation_tabs.ipynb #4b9c04ab
 LONGEST_PATTERN = 1000   # characters
 
 def compile_pattern(
@@ -59,18 +60,21 @@ def find_spans(
     except TimeoutError: raise ValueError(f"{pattern.pattern!r:.80} takes too long: repeat fewer things inside of repetitions") from None
     return found
 
+@lru_cache(1 << 15)
+def _spans(pattern, text): return tuple(find_spans(pattern, text))      # answers are drawn again and again while others are being written
+
 def highlight(
     text: str,
     pattern: regex.Pattern | str | None,
 ) -> str: # HTML
     "Escape a text and mark what a pattern matches. Raises as `find_spans`."
     out, at = [], 0
-    for start, end in find_spans(pattern, text):
+    for start, end in _spans(pattern, text):
         out += [escape(text[at:start]), "<mark>", escape(text[start:end]), "</mark>"]
         at = end
     return "".join(out) + escape(text[at:])
 
-# %% ../nbs/35_generation_tabs.ipynb #09e842e8
+# %% ../nbs/35_generation_tabs.ipynb #b7623603
 class Matches(NamedTuple):
     "How often a pattern was found."
     total: int    # matches
@@ -83,7 +87,7 @@ def count_matches(
     texts: Sequence[str],
 ) -> Matches:
     "Count what a pattern matches. Raises as `find_spans`."
-    counts = [len(find_spans(pattern, t)) for t in texts]
+    counts = [len(_spans(pattern, t)) for t in texts]
     return Matches(sum(counts), sum(map(bool, counts)), len(counts))
 
 # %% ../nbs/35_generation_tabs.ipynb #be108a64
@@ -172,7 +176,7 @@ class Job:
         finally:
             for a, _ in self.cells.values(): a.finish = a.finish or "stopped"
 
-# %% ../nbs/35_generation_tabs.ipynb #9abaa006
+# %% ../nbs/35_generation_tabs.ipynb #31325b55
 @dataclass
 class Round:
     "What was asked, and what every column answered."
@@ -212,9 +216,8 @@ class Round:
         seed = (s.seed + max((len(a) for a in self.answers.values()), default=0)) % (1 << 63)
         new = {c.name: [Answer(seed, k, dict(c.variant.config)) for k in range(s.n)] for c in columns}
         job.add(replace(self.request, sampling=replace(s, seed=seed)), new)
-        for name, some in new.items():
-            self.at[name] = len(self.answers.setdefault(name, []))
-            self.answers[name] += some
+        self.at = self.at | {n: len(self.answers.get(n, ())) for n in new}
+        self.answers = self.answers | {n: [*self.answers.get(n, ()), *some] for n, some in new.items()}     # new values: a page may be drawing the old ones
 
 @patch
 def generate(
@@ -424,7 +427,7 @@ def read_prompts(
     if not found: raise ValueError(f"{name}: holds no prompts")
     return found
 
-# %% ../nbs/35_generation_tabs.ipynb #2da1839c
+# %% ../nbs/35_generation_tabs.ipynb #94f10215
 @dataclass
 class Grid:
     "A round for each prompt."
@@ -477,6 +480,7 @@ def generate(
     columns: Sequence[Column],       # those of `want`
     listen: Listener | None = None,  # told of every token
     most: int = 64,                  # answers to ask for at a time
+    after: Callable[[], None] | None = None, # called after each such part
 ) -> None:
     "Ask for what is missing. A prompt that can't be asked, being too long, says so in its round; raises as `ask` for all else, and what is there stays."
     for part in list(self._parts(columns, most)):
@@ -484,6 +488,7 @@ def generate(
         except AdapterError: raise
         except ValueError:                               # one of these prompts: see which
             for one in part: _answer_one(*one, ask, columns, listen)
+        if after: after()
 
 def _answer_one(r, missing, ask, columns, listen):
     "Ask for one round, which may be what went wrong."
@@ -491,11 +496,19 @@ def _answer_one(r, missing, ask, columns, listen):
     except AdapterError: raise
     except ValueError as e: r.problem = regex.sub(r"^request \d+: ", "", str(e))
 
-# %% ../nbs/35_generation_tabs.ipynb #cc2f2f19
+# %% ../nbs/35_generation_tabs.ipynb #64dabde2
 @patch
 def to_dict(self: Grid) -> dict: # JSON values
-    "Give the grid as plain values."
-    return dict(columns=list(self.columns), rounds=[r.to_dict() for r in self.rounds])
+    "Give the grid as plain values; what columns were made from is in it once, not with each answer."
+    rounds, configs = [r.to_dict() for r in self.rounds], []
+    for a in _answers(rounds):
+        if a["config"] not in configs: configs.append(a["config"])
+        a["config"] = configs.index(a["config"])
+    return dict(columns=list(self.columns), configs=configs, rounds=rounds)
+
+def _answers(rounds):
+    "The answers of rounds that are plain values, as far as they look like it."
+    return [a for r in rounds if isinstance(r, dict) and isinstance(r.get("answers"), dict) for some in r["answers"].values() if isinstance(some, list) for a in some if isinstance(a, dict)]
 
 @patch(cls_method=True)
 def from_dict(
@@ -503,7 +516,9 @@ def from_dict(
     d: dict,   # as `to_dict` gives it
 ) -> "Grid":
     "Read a grid. Raises `ValueError` naming the field that is wrong."
-    columns, rounds = _typed(d, "columns", list, "grid"), _typed(d, "rounds", list, "grid")
+    columns, configs, rounds = (_typed(d, k, list, "grid") for k in ("columns", "configs", "rounds"))
+    rounds = deepcopy(rounds)
+    for a in _answers(rounds): a["config"] = configs[i] if type(i := a.get("config")) is int and 0 <= i < len(configs) else i
     if bad := [c for c in columns if not isinstance(c, str)]: raise ValueError(f"grid.columns must be texts, got {bad[0]!r:.60}")
     return cls([Round.from_dict(r, f"grid.rounds[{i}]") for i, r in enumerate(rounds)], columns)
 
@@ -515,10 +530,7 @@ def rows(
     "List the answers, a row each, prompt by prompt; a prompt that couldn't be asked has a row that says why."
     return [r for i, q in enumerate(self.rounds) for r in ([dict(index=i) | x for x in q.rows(pattern)] or [dict(index=i, prompt=_prompt_text(q.request), text="", finish=q.problem)])]
 
-# %% ../nbs/35_generation_tabs.ipynb #840f7dfd
-@lru_cache(4096)
-def _spans(pattern, text): return find_spans(pattern, text)      # drawn again and again while others are being written
-
+# %% ../nbs/35_generation_tabs.ipynb #a234d1ba
 def answer_html(
     answer: Answer,
     prefill: str = "",                     # what it began with
@@ -540,10 +552,11 @@ def folded(
     if len(text) <= most + 40: return f"<div class='llgbm-said'>{highlight(text, pattern)}</div>"
     return f"<details class='llgbm-fold'><summary><span class='llgbm-said'>{highlight(text[:most], pattern)} …</span></summary><div class='llgbm-said'>{highlight(text, pattern)}</div></details>"
 
-# %% ../nbs/35_generation_tabs.ipynb #7f236323
+# %% ../nbs/35_generation_tabs.ipynb #42c216f5
 def _cell_html(r, name, pattern):
     "One cell of a grid."
-    said = [f"<div class='llgbm-one'>{folded(a.text, pattern)}<small>{escape(answer_note(a))}</small></div>" for a in r.answers.get(name, ()) if a.tokens or a.finish]
+    ends = dict(FINISHES, stop="")
+    said = [f"<div class='llgbm-one'>{folded(a.text, pattern)}<small>{escape(ends.get(a.finish, '…'))}</small></div>" for a in r.answers.get(name, ()) if a.tokens or a.finish]
     return f"<td data-name='{escape(name)}'>{''.join(said) or '<span class=soft>–</span>'}</td>"
 
 def _row_html(i, r, names, pattern):
@@ -613,7 +626,7 @@ class AnswerCard(W.VBox):
         want = ("llgbm-answer", f"llgbm-{kind_of_column(a)}")
         if self._dom_classes != want: self._dom_classes = want
 
-# %% ../nbs/35_generation_tabs.ipynb #ac7b147d
+# %% ../nbs/35_generation_tabs.ipynb #d63437ad
 def _field(label, widget, *classes):
     "A widget with a name above it."
     box = W.VBox([W.HTML(f"<label>{escape(label)}</label>"), widget]).add_class("llgbm-field")
@@ -666,7 +679,8 @@ class PromptForm(W.VBox):
     def refresh(self) -> None:
         "Show what applies, and who would answer."
         self.chat_only.layout.display, self.plain_only.layout.display = ("none", None) if self.plain.value else (None, "none")
-        names = ["base"] * self.with_base.value + [c.name for c in self.space.active]
+        bare = ["base"] + ["finetuned"] * any("finetuned" in c.targets for c in self.space.active)
+        names = bare * self.with_base.value + [c.name for c in self.space.active]
         plain = len({(t, a.adapter_id) for c in self.space.active for t in c.targets for a in c.adapters}) if self.with_plain.value else 0
         said = [f"<b>{escape(n)}</b>" for n in names] + [f"{plain} plain adapter{'s' * (plain != 1)}"] * bool(plain)
         self.columns.value = f"<span class='soft'>Columns: {', '.join(said)}</span>" if said else "<span class='soft'>No config is active: activate one, or switch the base on.</span>"
@@ -684,14 +698,14 @@ class PromptForm(W.VBox):
         "Make the columns. Raises as `open_columns`."
         return open_columns(self.space.active, self.space.maker, self.with_base.value, self.with_plain.value)
 
-# %% ../nbs/35_generation_tabs.ipynb #c48b20e1
+# %% ../nbs/35_generation_tabs.ipynb #6ab3830c
 _CSS = """
-.llgbm .llgbm-form{gap:10px}.llgbm .llgbm-field{gap:3px;flex:1 1 260px;min-width:0;margin:0}.llgbm .llgbm-field>*{margin:0!important;width:100%}.llgbm .llgbm-field label,.llgbm .llgbm-number label{font-size:12.5px;color:var(--soft);white-space:nowrap}
+.llgbm .llgbm-form{gap:10px}.llgbm .llgbm-field{gap:3px;flex:1 1 260px;min-width:0;margin:0}.llgbm .llgbm-field.llgbm-wide{flex:none}.llgbm .llgbm-field>*{margin:0!important;width:100%}.llgbm .llgbm-field label,.llgbm .llgbm-number label{font-size:12.5px;color:var(--soft);line-height:1.35}
 .llgbm .llgbm-field textarea{resize:vertical;padding:7px 9px}.llgbm .llgbm-fields{display:flex!important;flex-flow:row wrap;gap:10px;width:100%;margin:0}.llgbm .llgbm-choices{display:flex!important;flex-flow:row wrap;gap:8px 18px;align-items:center;margin:0}
 .llgbm .llgbm-choices>*{margin:0!important;width:auto;flex:none}.llgbm .llgbm-choices .widget-checkbox,.llgbm .llgbm-choices .widget-checkbox>*{width:auto;margin:0}.llgbm .llgbm-number{display:flex!important;flex-flow:row;gap:7px;align-items:center}.llgbm .llgbm-number>*{margin:0!important;width:auto}.llgbm .llgbm-number .widget-text{width:64px}
 .llgbm .llgbm-mode{width:auto;margin:0}.llgbm .llgbm-mode .widget-toggle-buttons{margin:0}.llgbm .llgbm-mode .jupyter-button{margin:0;border-radius:0;width:auto}.llgbm .llgbm-mode .jupyter-button:first-of-type{border-radius:7px 0 0 7px}.llgbm .llgbm-mode .jupyter-button:last-of-type{border-radius:0 7px 7px 0;border-left:0}.llgbm .llgbm-mode .jupyter-button.mod-active{background:var(--hover);border-color:var(--accent);font-weight:600}
 .llgbm .llgbm-columns b{font-weight:600;color:var(--ink)}.llgbm .llgbm-find{flex:1 1 220px;width:auto;margin:0;max-width:420px}.llgbm .llgbm-find input{font-family:ui-monospace,Menlo,Consolas,monospace!important;font-size:13px!important}.llgbm .llgbm-take{width:auto;margin:0}
-.llgbm .llgbm-answers-grid{display:grid!important;grid-template-columns:repeat(auto-fill,minmax(min(290px,100%),1fr));gap:12px;align-items:stretch;margin:0}
+.llgbm .llgbm-answers-grid{display:grid!important;grid-template-columns:repeat(auto-fit,minmax(min(290px,100%),1fr));gap:12px;align-items:stretch;margin:0}
 .llgbm .llgbm-answer{display:flex;flex-flow:column;border:1px solid var(--line);border-top:4px solid var(--mark);border-radius:9px;padding:10px 12px;background:var(--card);min-width:0;margin:0;gap:8px}.llgbm .llgbm-base{--mark:var(--line)}.llgbm .llgbm-plain{--mark:var(--soft)}.llgbm .llgbm-amplified{--mark:var(--accent)}
 .llgbm .llgbm-answer>*{margin:0!important}.llgbm .llgbm-body{flex:1 1 auto;width:100%}.llgbm .llgbm-body header{display:flex;gap:8px;justify-content:space-between;align-items:baseline}.llgbm .llgbm-body b{font-weight:600;overflow-wrap:anywhere;line-height:1.35}
 .llgbm .llgbm-note{display:flex;flex-wrap:wrap;gap:2px 12px;color:var(--soft);font-size:12.5px;margin:1px 0 7px;font-variant-numeric:tabular-nums}.llgbm .llgbm-note em{font-style:normal;color:var(--ink)}.llgbm .llgbm-note i{color:var(--bad);font-style:normal}
@@ -703,7 +717,7 @@ _CSS = """
 .llgbm .llgbm-gridbox{overflow:auto;max-height:75vh;border:1px solid var(--line);border-radius:9px}.llgbm table.llgbm-grid{border-collapse:separate;border-spacing:0;width:100%;font-size:13.5px;line-height:1.45;margin:0}.llgbm .llgbm-grid th,.llgbm .llgbm-grid td{text-align:left;vertical-align:top;padding:8px 10px;border-bottom:1px solid var(--line);border-left:1px solid var(--line);min-width:170px;max-width:none;font-weight:400;background:var(--card);color:var(--ink)}
 .llgbm .llgbm-grid tr>:first-child{border-left:0;min-width:140px}.llgbm .llgbm-grid tbody tr:last-child>*{border-bottom:0}.llgbm .llgbm-grid thead th{position:sticky;top:0;z-index:2;font-weight:600;overflow-wrap:anywhere}.llgbm .llgbm-grid thead small{display:block;color:var(--soft);font-weight:400}.llgbm .llgbm-grid tbody th>small{float:left;color:var(--soft);min-width:22px;font-variant-numeric:tabular-nums}.llgbm .llgbm-grid tbody th>:not(small){margin-left:24px}
 .llgbm .llgbm-said{white-space:pre-wrap;overflow-wrap:anywhere}.llgbm .llgbm-one+.llgbm-one{border-top:1px dashed var(--line);margin-top:6px;padding-top:6px}.llgbm .llgbm-one small{color:var(--soft);font-size:12px}.llgbm .llgbm-fold summary{cursor:pointer;list-style:none}.llgbm .llgbm-fold summary::after{content:'more';color:var(--accent);font-size:12.5px;margin-left:4px}.llgbm .llgbm-fold[open] summary::after{content:'less';margin:0}.llgbm .llgbm-fold[open] summary>span{display:none}.llgbm .llgbm-why{color:var(--bad)!important}
-.llgbm .llgbm-progress{display:flex!important;flex-flow:row;gap:10px;align-items:center;margin:0;flex:1 1 220px}.llgbm .llgbm-progress>*{margin:0!important}.llgbm .llgbm-progress .widget-hprogress{flex:1 1 120px;width:auto;height:8px}.llgbm .llgbm-progress .progress{height:8px;border-radius:5px;overflow:hidden;background:var(--line)}.llgbm .llgbm-progress .progress-bar{background-color:var(--accent)!important}.llgbm .llgbm-progress .widget-html{width:auto;flex:none;color:var(--soft);font-variant-numeric:tabular-nums}
+.llgbm .llgbm-progress{display:flex!important;flex-flow:row;gap:10px;align-items:center;margin:0;flex:1 1 220px}.llgbm .llgbm-progress>*{margin:0!important}.llgbm .llgbm-progress .widget-hprogress{flex:1 1 120px;width:auto;height:8px}.llgbm .llgbm-progress .progress{height:8px;margin:0;border-radius:5px;overflow:hidden;background:var(--line)}.llgbm .llgbm-progress .progress-bar{background-color:var(--accent)!important}.llgbm .llgbm-progress .widget-html{width:auto;flex:none;color:var(--soft);font-variant-numeric:tabular-nums}
 .llgbm .llgbm-upload{width:auto;margin:0}.llgbm .llgbm-offer{font-size:13px;overflow-wrap:anywhere}.llgbm .llgbm-offer a{color:var(--accent)}.llgbm .llgbm-offer small{color:var(--soft)}
 @container (max-width:700px){.llgbm .llgbm-grid thead{display:none}.llgbm .llgbm-grid,.llgbm .llgbm-grid tbody,.llgbm .llgbm-grid tr,.llgbm .llgbm-grid td,.llgbm .llgbm-grid th{display:block;min-width:0!important;border-left:0!important}.llgbm .llgbm-grid tbody th{background:var(--bg)}.llgbm .llgbm-grid td::before{content:attr(data-name);display:block;font-size:12.5px;font-weight:600;color:var(--soft)}}
 """
@@ -732,7 +746,7 @@ def export_file(
     write_text(path, text)
     return path
 
-# %% ../nbs/35_generation_tabs.ipynb #4f3de296
+# %% ../nbs/35_generation_tabs.ipynb #95788bcd
 class _Tab(W.VBox):
     "A form, and what came of it."
     key, doing = "", ""
@@ -770,7 +784,7 @@ class _Tab(W.VBox):
 
     def _keep(self, what):
         "Write answers down."
-        with self.panel.errors.catch(f"keeping {self.path.name}"): write_text(self.path, to_json(what.to_dict(), indent=1))
+        with self.panel.errors.catch(f"keeping {self.path.name}"): write_text(self.path, to_json(what.to_dict()))
 
     def _find(self, text):
         "Mark something else. What can't be read marks nothing, and says why."
@@ -867,7 +881,7 @@ class MultiGenerationTab(_Tab):
         self.space.put(f"{self.key} messages", self.messages)
         self.refresh()
 
-# %% ../nbs/35_generation_tabs.ipynb #fae2ab61
+# %% ../nbs/35_generation_tabs.ipynb #6f3c5ed5
 @patch
 def generate(self: MultiGenerationTab) -> None:
     "Ask all columns. A round that fails before anybody said something leaves the last one where it is."
@@ -933,7 +947,8 @@ def _stale(self: MultiGenerationTab, a):
 def draw(self: MultiGenerationTab) -> None:
     "Show the round."
     self.talk.value, self.talk_box.layout.display = talk_html(self.messages), None if self.messages else "none"
-    r, names = self.round, [n for n, some in self.round.answers.items() if some] if self.round else []
+    r = self.round and replace(self.round)                     # as it is now: the worker goes on
+    names = [n for n, some in r.answers.items() if some] if r else []
     while len(self.cards) < len(names): self.cards.append(AnswerCard(self.panel, self.step, lambda n: self.extend(n), lambda n: self.regenerate(n)))
     if len(self.box.children) != len(names): self.box.children = self.cards[:len(names)]
     def show(pattern):
@@ -995,7 +1010,7 @@ class MultiPromptTab(_Tab):
         self.page += by
         self.draw()
 
-# %% ../nbs/35_generation_tabs.ipynb #4c25975b
+# %% ../nbs/35_generation_tabs.ipynb #f3bbbab2
 @patch
 def generate(self: MultiPromptTab) -> None:
     "Ask for what is missing. What there is of other prompts and columns goes from the table, and stays in the log."
@@ -1003,9 +1018,18 @@ def generate(self: MultiPromptTab) -> None:
     def work(listen):
         opened = self.form.choose()
         self.grid.want(requests, opened.columns)
-        self.grid.generate(self.space.ask, opened.columns, listen)
+        self.grid.generate(self.space.ask, opened.columns, listen, after=self._now_and_then())
         return opened.problems | {f"prompt {i}": r.problem for i, r in enumerate(self.grid.rounds, 1) if r.problem}
     self._run(work)
+
+@patch
+def _now_and_then(self: MultiPromptTab, seconds=5):
+    "What writes the grid down, but not all the time."
+    last = time.monotonic()
+    def after():
+        nonlocal last
+        if time.monotonic() - last > seconds: write_text(self.path, to_json(self.grid.to_dict())); last = time.monotonic()
+    return after
 
 @patch
 def draw(self: MultiPromptTab) -> None:
