@@ -23,7 +23,7 @@ from .generation import Generation, Listener, Sampling, Token
 from .views import Cancelled, Feed, Panel, card, escape, row
 from .workspace import Workspace
 
-# %% ../nbs/35_chat_tab.ipynb #55a92616
+# %% ../nbs/35_chat_tab.ipynb #8ee9061c
 class Turn:
     "An answer under way, and what has come of it."
     def __init__(
@@ -32,14 +32,14 @@ class Turn:
         sampling: Sampling = Sampling(),
     ):
         self.conversation, self.at, self.who = conversation.id, conversation.head, conversation.config
-        self.request, self.text, self.column, self.finish = conversation.request(sampling), "", "", ""
+        self.request, self.text, self.column, self.finish, self.error = conversation.request(sampling), "", "", "", ""
 
     def ask(
         self,
         space: Workspace,
         listen: Listener | None = None, # told of every token; what it raises ends the turn
     ) -> Generation:
-        "Ask. What has come before an error stays in `text`. Raises as `Workspace.column` and `Workspace.ask`."
+        "Ask. What has come before an error stays in `text`, `error` says what happened. Raises as `Workspace.column` and `Workspace.ask`."
         def heard(token: Token):
             self.text += token.delta
             if listen: listen(token)
@@ -48,7 +48,7 @@ class Turn:
             self.column = column.name
             g = space.ask(self.request, [column], heard)[0]
         except Cancelled: self.finish = "stopped"; raise
-        except Exception: self.finish = "failed"; raise
+        except Exception as e: self.finish, self.error = "failed", str(e) or type(e).__name__; raise
         self.text, self.finish = g.text, g.finish
         return g
 
@@ -191,7 +191,7 @@ def message_html(
     said = escape(message.content) if message.content.strip() or live else "<span class='soft'>(nothing)</span>"
     return f"<article class='llgbm-chat-said' aria-label='{escape(who)}'><header><b>{escape(who)}</b><small>{escape(note)}</small></header><div class='llgbm-chat-text'>{said}{'<i class=llgbm-chat-caret></i>' * live}</div></article>"
 
-# %% ../nbs/35_chat_tab.ipynb #3c7363c0
+# %% ../nbs/35_chat_tab.ipynb #54d6ebac
 class MessageView(W.VBox):
     "A message, and what one can do with it."
     def __init__(
@@ -226,6 +226,7 @@ class MessageView(W.VBox):
         "Show where the message stands."
         _display(self.turns, of > 1)
         _display(self.on, last and self.message.role == "assistant")
+        _display(self.again, not last or self.message.role == "assistant")      # at the end, there is a button of its own
         _display(self.branch, not last and self.message.role == "assistant")
         self.previous.disabled, self.next.disabled = place == 0, place == of - 1
         if self.place.value != (text := f"<span aria-label='version {place + 1} of {of}'>{place + 1}/{of}</span>"): self.place.value = text
@@ -247,11 +248,11 @@ def close_editor(self: MessageView) -> None:
     "Show the message again."
     self.editor, self.children = None, [self.html, self._tools()]
 
-# %% ../nbs/35_chat_tab.ipynb #e29b7e33
+# %% ../nbs/35_chat_tab.ipynb #57b4c45f
 _CSS = """
 .llgbm .llgbm-chat{gap:12px}.llgbm .llgbm-chat>*{margin:0!important}.llgbm .llgbm-chat-bar{display:flex!important;flex-flow:row wrap;gap:8px 10px;align-items:center;margin:0}.llgbm .llgbm-chat-bar>*{margin:0!important}
 .llgbm .llgbm-chat-pick{flex:2 1 220px;width:auto;min-width:0}.llgbm .llgbm-chat-title{flex:1 1 160px;width:auto;min-width:0}.llgbm .llgbm-chat-who{flex:1 1 260px;width:auto;min-width:0}.llgbm .llgbm-chat-bar .widget-checkbox,.llgbm .llgbm-chat-bar .widget-checkbox>*{width:auto;margin:0}
-.llgbm .llgbm-chat-bar .widget-label,.llgbm .llgbm-chat-system .widget-label{width:auto;color:var(--soft);font-size:13px}.llgbm .llgbm-chat-system{width:100%;margin:0}.llgbm .llgbm-chat-system textarea{resize:vertical;padding:6px 9px}
+.llgbm .llgbm-chat-bar .widget-label,.llgbm .llgbm-chat-system .widget-label{width:auto;color:var(--soft);font-size:13px}.llgbm .llgbm-chat-bar .widget-dropdown,.llgbm .llgbm-chat-bar .widget-text,.llgbm .llgbm-chat-bar select,.llgbm .llgbm-chat-bar .widget-text input{height:32px}.llgbm .llgbm-chat-system{width:100%;margin:0}.llgbm .llgbm-chat-system textarea{resize:vertical;padding:6px 9px}
 .llgbm .llgbm-chat-scroll{display:flex!important;flex-direction:column-reverse;overflow:auto!important;max-height:62vh;min-height:120px;border:1px solid var(--line);border-radius:9px;background:var(--bg);padding:14px;width:100%}
 .llgbm .llgbm-chat-thread{gap:12px;width:100%;display:flex!important;flex-flow:column;margin:auto 0 0}.llgbm .llgbm-chat-thread>*{margin:0!important;flex:none}
 .llgbm .llgbm-chat-message,.llgbm .llgbm-chat-live{width:min(92%,820px);overflow:visible}.llgbm .llgbm-chat-user{align-self:flex-end}.llgbm .llgbm-chat-assistant,.llgbm .llgbm-chat-live{align-self:flex-start}
@@ -261,8 +262,8 @@ _CSS = """
 .llgbm .llgbm-chat-tools{display:flex!important;flex-flow:row wrap;gap:2px;align-items:center;margin:0}.llgbm .llgbm-chat-user .llgbm-chat-tools{justify-content:flex-end}.llgbm .llgbm-chat-tools>*{margin:0!important}.llgbm .llgbm-chat-turns{align-items:center;margin:0!important;width:auto}.llgbm .llgbm-chat-turns>*{margin:0!important;width:auto}
 .llgbm .llgbm-chat-tools .jupyter-button{height:26px;line-height:24px;font-size:12.5px;padding:0 8px;border-color:transparent;background:none;color:var(--soft)}.llgbm .llgbm-chat-tools .jupyter-button:hover:enabled{border-color:var(--line);color:var(--ink)}.llgbm .llgbm-chat-turns .jupyter-button{font-size:16px;padding:0 7px}.llgbm .llgbm-chat-place{font-size:12.5px;color:var(--soft);font-variant-numeric:tabular-nums}
 .llgbm .llgbm-chat-editor{width:100%}.llgbm .llgbm-chat-editor textarea{resize:vertical;padding:8px 12px}.llgbm .llgbm-chat-next{align-self:center}
-.llgbm .llgbm-chat-write{display:grid!important;grid-template-columns:minmax(0,1fr) auto;gap:10px;align-items:end;width:100%}.llgbm .llgbm-chat-write>*{margin:0!important}.llgbm-chat-composer{width:100%}.llgbm .llgbm-chat-composer textarea{display:block;width:100%;resize:none;padding:9px 12px;border:1px solid var(--line);border-radius:9px!important;line-height:1.5;box-sizing:border-box}
-.llgbm .llgbm-chat-empty{color:var(--soft);text-align:center;padding:26px 0}.llgbm a.llgbm-chat-link{color:var(--accent)}.llgbm .llgbm-chat-restore{width:auto;max-width:100%;flex:0 1 300px}
+.llgbm .llgbm-chat-write{display:grid!important;grid-template-columns:minmax(0,1fr) auto;gap:10px;align-items:end;width:100%}.llgbm .llgbm-chat-write>*{margin:0!important}.llgbm-chat-composer{width:100%}.llgbm .llgbm-chat-composer textarea{display:block;width:100%;resize:none;padding:9px 12px;border:1px solid var(--line);border-radius:9px!important;line-height:1.5;box-sizing:border-box}.llgbm .llgbm-chat-composer textarea:focus-visible{outline-offset:-2px}
+.llgbm-chat-failed{border-left:4px solid var(--bad);background:var(--bad-bg);border-radius:6px;padding:6px 12px;white-space:pre-wrap;overflow-wrap:anywhere;max-height:160px;overflow:auto}.llgbm-chat-failed b{color:var(--bad)}.llgbm .llgbm-chat-empty{color:var(--soft);text-align:center;padding:26px 0}.llgbm a.llgbm-chat-link{color:var(--accent)}.llgbm .llgbm-chat-restore{width:auto;max-width:100%;flex:0 1 300px}
 """
 
 class ChatTab(W.VBox):
@@ -272,7 +273,7 @@ class ChatTab(W.VBox):
         panel: Panel,
         space: Workspace,
     ):
-        self.panel, self.space, self.chat, self.current, self.views, self._quiet = panel, space, Chat(space), None, {}, False
+        self.panel, self.space, self.chat, self.current, self.failed, self.views, self._quiet = panel, space, Chat(space), None, None, {}, False
         self._make_head()
         self._make_thread()
         self._make_composer()
@@ -302,7 +303,7 @@ class ChatTab(W.VBox):
             finally: self.draw()
         return self.panel.button(text, clicked, tooltip, **kw)
 
-# %% ../nbs/35_chat_tab.ipynb #ea31aa21
+# %% ../nbs/35_chat_tab.ipynb #f0b8ede3
 @patch
 def _make_head(self: ChatTab):
     "Which conversation, and with whom."
@@ -311,7 +312,7 @@ def _make_head(self: ChatTab):
     self.title = W.Text(placeholder="rename it", tooltip="title of the conversation", continuous_update=False).add_class("llgbm-chat-title")
     self.who = W.Dropdown(description="with", tooltip="who answers").add_class("llgbm-chat-who")
     self.plain = W.Checkbox(description="plain text", indent=False, tooltip="give the model what was said as one text, without a chat template")
-    self.system = W.Textarea(placeholder="system prompt: what the model is told before all else", tooltip="system prompt", rows=1, continuous_update=False).add_class("llgbm-chat-system")
+    self.system = W.Textarea(placeholder="system prompt", tooltip="what the model is told before all else", rows=1, continuous_update=False).add_class("llgbm-chat-system")
     for w, call, doing in ((self.pick, self.chat.open, "opening"), (self.title, change("title"), "title"), (self.who, change("config"), "with whom"), (self.plain, change("plain"), "plain text"), (self.system, change("system"), "system prompt")): self._follow(w, call, doing)
     self.new, self.delete = self._click("New", self.chat.new, "begin a conversation"), self._click("Delete", self.chat.delete, "move the conversation to the workspace's trash")
     bar = lambda *ws: W.Box(ws).add_class("llgbm-chat-bar")
@@ -320,7 +321,7 @@ def _make_head(self: ChatTab):
 @patch
 def _make_thread(self: ChatTab):
     "What was said, and what can come next."
-    self.live = W.HTML().add_class("llgbm-chat-live")
+    self.live, self.why = W.HTML().add_class("llgbm-chat-live"), W.HTML().add_class("llgbm-chat-why")
     self.empty = W.HTML("<div class='llgbm-chat-empty'>Nothing was said yet.</div>")
     self.due = self._click("Answer", self.ask, "have the last message answered").add_class("llgbm-chat-next")
     self.forth = self._click("Show what follows", lambda: self._go(self.chat.conversation.leaf(self.chat.conversation.head)), "go to the newest end of what was said after this").add_class("llgbm-chat-next")
@@ -334,7 +335,7 @@ def _make_composer(self: ChatTab):
     "Where one writes."
     self.composer = Composer(placeholder="Say something. Enter sends, Shift+Enter begins a new line.", label="your message")
     self.composer.observe(lambda _: self.send_button.click(), "sent")
-    self.send_button = self._click("Send", self.send, "say it, and have it answered (Enter)", primary=True)
+    self.send_button = self._click("Send", self.say, "say it, and have it answered (Enter)", primary=True)
     self.panel.worker.buttons += [self.send_button, self.due]
     self.write = W.Box([self.composer, self.send_button]).add_class("llgbm-chat-write")
 
@@ -344,7 +345,7 @@ def _go(self: ChatTab, id): self.chat.change(self.chat.conversation.branch(id))
 @patch
 def _export(self: ChatTab, kind): self.offer.value = download_link(self.chat.export(kind), _TYPES[kind])
 
-# %% ../nbs/35_chat_tab.ipynb #40f1a9a3
+# %% ../nbs/35_chat_tab.ipynb #f8002ffa
 @patch
 def draw(self: ChatTab) -> None:
     "Show the open conversation."
@@ -382,16 +383,26 @@ def _draw_thread(self: ChatTab, c):
     if live and path[-1].role == "assistant": path = path[:-1]                # which is being gone on with
     shown = [self._view(m) for m in path]
     for v, m in zip(shown, path): v.show((s := [k.id for k in c.siblings(m.id)]).index(m.id), len(s), m.id == c.head)
-    after = [self.live] if live else [self.forth] if c.children(c.head) and path else [self.due] if path and path[-1].role == "user" else []
-    if list(self.thread.children) != (want := [*shown, *after] or [self.empty]): self.thread.children = want
+    if list(self.thread.children) != (want := [*shown, *self._after(c, live)] or [self.empty]): self.thread.children = want
     self.views = {v.message.id: v for v in shown}
     if live: self._draw_live()
+
+@patch
+def _after(self: ChatTab, c, live):
+    "What stands behind the path: the answer under way, a way forth, or what is due and why it isn't there."
+    if live: return [self.live]
+    if not c.head: return []
+    if c.children(c.head): return [self.forth]
+    t = self.failed
+    failed = t is not None and (t.conversation, t.at) == (c.id, c.head)
+    if failed: self.why.value = f"<div class='llgbm-chat-failed'><b>No answer:</b> {escape(t.error)}</div>"
+    return [self.why] * failed + [self.due] * (c[c.head].role == "user")
 
 @patch
 def _view(self: ChatTab, message):
     "The view of a message; one that is there already stays, with what is being written in it."
     v = self.views.get(message.id)
-    return v if v is not None and v.message == message else MessageView(self.panel, message, self.act, hasattr(self.panel, "send"))
+    return v if v is not None and v.message == message else MessageView(self.panel, message, self.act, hasattr(self.panel, "compare"))
 
 @patch
 def _draw_live(self: ChatTab):
@@ -401,7 +412,7 @@ def _draw_live(self: ChatTab):
     begun = m.content if (m := c[t.at]).role == "assistant" else ""
     self.live.value = message_html(Message("live", None, "assistant", begun + t.text, t.column or self.space.choices.get(t.who, t.who)), live=True)
 
-# %% ../nbs/35_chat_tab.ipynb #37f3f43a
+# %% ../nbs/35_chat_tab.ipynb #8b9b1e9f
 @patch
 def ask(self: ChatTab) -> None:
     "Have the head answered, or gone on with. Raises `ValueError` while something runs, and as `Conversation.request`."
@@ -418,7 +429,7 @@ def ask(self: ChatTab) -> None:
         if not turn.text and turn.finish == "stop": worker.say("the model had nothing to add" if self.chat.conversation.head == turn.at else "the model said nothing")
     def end():
         feed.clear()
-        self.current = None
+        self.current, self.failed = None, turn if turn.error else None
         try: self.chat.keep(turn)
         finally: self.draw()
     self.current = turn
@@ -426,7 +437,7 @@ def ask(self: ChatTab) -> None:
     worker.run(doing, lambda: turn.ask(self.space, listen), done, end)
 
 @patch
-def send(self: ChatTab) -> None:
+def say(self: ChatTab) -> None:
     "Say what is written, and have it answered. Raises `ValueError` for nothing, or while something runs; then what is written stays."
     if self.panel.worker.busy: raise ValueError("something is running already: wait for it, or stop it")
     self.chat.change(self.chat.conversation.say(self.composer.value))
@@ -434,7 +445,7 @@ def send(self: ChatTab) -> None:
     self.composer.value = ""
     self.ask()
 
-# %% ../nbs/35_chat_tab.ipynb #64349c6c
+# %% ../nbs/35_chat_tab.ipynb #1c6b7928
 @patch
 def act(
     self: ChatTab,
@@ -446,7 +457,7 @@ def act(
     siblings = [m.id for m in c.siblings(id)]
     place = siblings.index(id)
     if action == "edit": return view.open_editor()
-    if action == "compare": return self.panel.send(self.chat.messages(id))
+    if action == "compare": return self.panel.compare(self.chat.messages(id))
     if action == "save": return self._save_edit(c, view)
     if action in ("again", "continue"): return self._again(c.regenerate(id) if action == "again" else c.branch(id))
     if action == "branch": c = c.branch(id)
