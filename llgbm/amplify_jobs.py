@@ -159,7 +159,7 @@ class Answers:
     def __repr__(self): return side_by_side(self.prompts, self.generations)
     def _repr_html_(self): return self.table()[["prompt", "variant", "sample", "text", "finish"]].to_html(index=False, escape=True, max_rows=60, formatters=dict(prompt=str, text=str))
 
-# %% ../nbs/84_amplify_jobs.ipynb #a156fd4e
+# %% ../nbs/84_amplify_jobs.ipynb #0dd1c141
 def _read_configs(configs, maker):
     "Read configs, and make their variants once, so that what is wrong is said with the file's name."
     listed = [configs] if isinstance(configs, (str, Path)) else list(configs)
@@ -205,6 +205,8 @@ def generate_job(
     requests, maker = _requests(prompts, system=system, prefill=prefill, plain=plain, sampling=sampling), VariantMaker(adapters, model_shapes(base_model))      # the cheap mistakes first
     columns = columns_of(_read_configs(configs, maker), maker, show_base, show_adapters)
     if not columns: raise ValueError("nobody to ask: name a config, or leave the base in")
+    there = finetuned if models is None else models.finetuned
+    if not there and (tuned := [c.name for c in columns if c.target == "finetuned"]): raise ValueError(f"finetuned: {tuned[-1]!r} is for a fine-tuned model; say which that is")
     out = Path(output_dir)
     files = dict(log=out / "generations.jsonl", table=out / "generations.csv")
     with _opened(models, base_model, finetuned, engine, files["log"], **kw) as m, tqdm(total=len(requests) * len(columns) * sampling.n, desc="answers", disable=not progress) as bar:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['setting', 'fact', 'make_parser', 'main']
 
-# %% ../nbs/90_cli.ipynb #25e395a4
+# %% ../nbs/90_cli.ipynb #b8bcf860
 import argparse, logging, os, sys, traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -15,21 +15,24 @@ from typing import Any, get_args
 import pandas as pd
 import yaml
 
-from . import algebra, experiments, jobs
+from . import algebra, amplify_jobs, experiments, jobs
 from .composition import STUDIES
 from .config import CONFIGS, DeltaConfig, Domain, ExperimentConfig, ModelConfig, ProbeConfig, get_config
 from .delta import DeltaResult
 from .demo import demo
+from .generation import Sampling
 from .lab import LAB_BASES, RECIPES
 from .merging import METHODS
+from .sweeps import WEIGHTS
 
-# %% ../nbs/90_cli.ipynb #0495b8a3
+# %% ../nbs/90_cli.ipynb #470ec4de
 class _Help(argparse.HelpFormatter):
-    "Help that tells defaults where there are any, in wide lines."
+    "Help that tells defaults where there are any, in wide lines, and keeps examples as they are."
     def __init__(self, prog): super().__init__(prog, max_help_position=34, width=110)
     def _get_help_string(self, action):
-        shown = action.help and action.option_strings and action.default not in (None, False, [], argparse.SUPPRESS)
+        shown = action.help and action.option_strings and action.default not in (None, False, "", [], argparse.SUPPRESS)
         return action.help + (" (default: %(default)s)" if shown else "") if action.help else action.help
+    def _fill_text(self, text, width, indent): return text if text.startswith("examples:") else super()._fill_text(text, width, indent)
 
 class _Parser(argparse.ArgumentParser):
     "A parser that takes `--a-b` for `--a_b`, and no abbreviations."
@@ -189,9 +192,37 @@ def _generate_adapter(a):
     made = experiments.generate_job(a.description, a.checkpoint, a.output, device=a.device)
     return _written(dict(adapter=made, card=made / "README.md"))
 
-# %% ../nbs/90_cli.ipynb #72374849
-def _command(sub, name: str, run: Callable, text: str) -> argparse.ArgumentParser:
-    p = sub.add_parser(name, help=text.split(".")[0], description=text)
+# %% ../nbs/90_cli.ipynb #127d1557
+def _sampling(a): return Sampling(a.temperature, a.top_p, a.max_new_tokens, a.do_sample, a.seed, a.n)
+def _opening(a): return dict(base_model=a.base_model, finetuned=a.finetuned, engine=a.engine, adapters=a.adapters, dtype=a.dtype, device=a.device)
+
+def _amplify(a):
+    if not (a.show or a.output): raise ValueError("--output: where should the adapter go? --show says what the config comes to, and writes nothing")
+    if a.show: _say(amplify_jobs.show_job(a.config, a.adapters, a.base_model))
+    return _say(f"adapter in {amplify_jobs.amplify_job(a.config, a.output, a.adapters, a.base_model)}") if a.output else 0
+
+def _generate(a):
+    answers = amplify_jobs.generate_job(a.prompts or a.prompt, a.configs, a.output, sampling=_sampling(a), system=a.system, prefill=a.prefill, plain=a.plain,
+        show_base=not a.no_base, show_adapters=not a.no_adapters, progress=_first(), **_opening(a))
+    _say(answers, "")
+    return _written(answers.files) or bool(answers.failed)
+
+def _sweep(a):
+    swept = amplify_jobs.sweep_job(a.what, a.output, a.prompts or a.prompt, a.task, a.regex, a.weights, a.num_questions, sampling=_sampling(a), system=a.system, prefill=a.prefill, plain=a.plain,
+        progress=_first(), **_opening(a))
+    _say(swept, "")
+    return _written(swept.files)
+
+def _panel(a):
+    served = amplify_jobs.panel_job(a.name, a.base_model, a.adapters, a.folder, a.port, a.finetuned, a.engine)
+    print(served, flush=True)
+    served.run(not a.no_browser)
+    return 0
+
+# %% ../nbs/90_cli.ipynb #d15fd074
+def _command(sub, name: str, run: Callable, text: str, *examples: str) -> argparse.ArgumentParser:
+    epilog = "\n  ".join(["examples:", *(e.replace("%", "%%") for e in examples)]) if examples else None
+    p = sub.add_parser(name, help=text.split(". ")[0].removesuffix("."), description=text, epilog=epilog)
     p.add_argument("--debug", action="store_true", help="show tracebacks")
     p.set_defaults(run=run)
     return p
@@ -262,6 +293,74 @@ def _algebra_parsers(sub):
     p.add_argument("--output", help="write them, merged by similarity, as a PEFT directory")
     _device_option(p)
 
+def _engine_options(p):
+    g = p.add_argument_group("model")
+    g.add_argument("--base_model", default="lab", help="hub id or directory; 'lab' and 'lab-gpt2' are the small bases that the package brings")
+    g.add_argument("--finetuned", help="another checkpoint of it, for configs that apply to it")
+    g.add_argument("--adapters", default=amplify_jobs.ADAPTERS, metavar="DIR", help="folder that adapter ids stand in; other ids are paths, or on the hub")
+    g.add_argument("--engine", default="transformers", metavar="ENGINE", help="transformers, vllm (in a Python of its own: LLGBM_VLLM_PYTHON), or the address of a vLLM server, such as http://127.0.0.1:8000")
+    g.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="precision; the engine's choice if left out")
+    _device_option(g)
+
+def _sampling_options(p, greedy=False):
+    g, s = p.add_argument_group("sampling"), Sampling()
+    if greedy: g.add_argument("--sample", dest="do_sample", action="store_true", help="draw tokens, in place of taking the likeliest")
+    else: g.add_argument("--greedy", dest="do_sample", action="store_false", help="take the likeliest token, always")
+    g.add_argument("--temperature", type=float, default=s.temperature, help="0.1 … 2")
+    g.add_argument("--top_p", type=float, default=s.top_p, help="the likeliest tokens that hold this share are in play")
+    g.add_argument("--max_new_tokens", type=int, default=s.max_new_tokens, help="longest answer")
+    g.add_argument("--seed", type=int, default=s.seed, help="of all samples")
+    g.add_argument("--n", type=int, default=s.n, help="answers of each to each prompt")
+
+def _prompt_options(p, required):
+    g = p.add_mutually_exclusive_group(required=required)
+    g.add_argument("--prompt", nargs="+", metavar="TEXT", help="what to ask, one or several")
+    g.add_argument("--prompts", metavar="FILE", help="text, one prompt a line, or several lines each with --- between them; or .jsonl with a text or a conversation as 'prompt'")
+    return g
+
+def _ask_options(p):
+    p.add_argument("--system", metavar="TEXT", help="system prompt")
+    p.add_argument("--prefill", default="", metavar="TEXT", help="how answers begin")
+    p.add_argument("--plain", action="store_true", help="give the model the text as it is, without its chat template")
+
+def _amplification_parsers(sub):
+    p = _command(sub, "amplify", _amplify, "Write an amplified adapter as a plain one, which PEFT and vLLM load: its update times a weight in chosen layers and modules, several adapters added up. "
+                 "It is named by its content, so that doing it again costs nothing.",
+                 "llgbm amplify configs/amplification/louder.yaml --show", "llgbm amplify configs/amplification/louder.yaml --output outputs/amplified")
+    p.add_argument("config", metavar="CONFIG", help="YAML file that says which adapters, layers, modules and weights")
+    p.add_argument("--output", metavar="DIR", help="where the PEFT directory is made")
+    p.add_argument("--show", action="store_true", help="show the weight of every module; writes nothing without --output")
+    p.add_argument("--adapters", default=amplify_jobs.ADAPTERS, metavar="DIR", help="folder that adapter ids stand in; other ids are paths, or on the hub")
+    p.add_argument("--base_model", help="hub id or directory, or 'lab', to check the rules against; by default as far as the adapters tell")
+    p = _command(sub, "generate", _generate, "Ask amplified adapters, the adapters as they are and the bare base the same, side by side in one batch. Everything is logged.",
+                 'llgbm generate --prompt "Work out 5 plus 4." --configs configs/amplification/*.yaml', "llgbm generate --prompts prompts.txt --configs configs/amplification/ --n 4 --temperature 0.7 --output outputs/generations",
+                 'llgbm generate --prompt "Who are you?" --configs mine.yaml --base_model Qwen/Qwen2.5-1.5B-Instruct --adapters adapters/ --engine vllm')
+    _prompt_options(p, True)
+    p.add_argument("--configs", nargs="+", default=[], metavar="FILE", help="YAML files, or a folder of them")
+    p.add_argument("--output", default="outputs/generations", metavar="DIR", help="where generations.jsonl, the log that goes on, and generations.csv, the last call's table, are")
+    p.add_argument("--no_base", action="store_true", help="no column for the bare model")
+    p.add_argument("--no_adapters", action="store_true", help="no columns for the configs' adapters as they are")
+    _ask_options(p); _sampling_options(p); _engine_options(p)
+    p = _command(sub, "sweep", _sweep, "Ask an adapter, or what a config makes of several, at many weights, and measure what happens: how often it does what it should, how far it is from the base, and where it breaks. Tables and a page.",
+                 "llgbm sweep math/shout/0 --task math/shout --output outputs/sweep", 'llgbm sweep configs/amplification/attention_only.yaml --prompts prompts.txt --regex "[A-Z]{3}" --weights -2 -1 0 0.5 1 2 --output outputs/sweep')
+    p.add_argument("what", metavar="WHAT", help="a config's YAML file, or an adapter: an id, a directory, or on the hub")
+    _prompt_options(p, True).add_argument("--task", help="ask test questions of a task: a folder with task.json, or one of the lab's, such as math/shout")
+    p.add_argument("--num_questions", type=int, default=32, help="of a task, at most")
+    p.add_argument("--regex", help="what counts as the behaviour, to be found in the answer; for a task, right answers if left out")
+    p.add_argument("--weights", type=float, nargs="+", default=list(WEIGHTS), metavar="X", help="factors on the update; 0 is the base, and always there")
+    p.add_argument("--output", required=True, metavar="DIR", help="where sweep.html, sweep.csv, sweep.json and the log go")
+    _ask_options(p); _sampling_options(p, greedy=True); _engine_options(p)
+    p = _command(sub, "panel", _panel, "Open a panel in the browser, on this machine only. It keeps its work in a folder, and finds it there again.",
+                 "llgbm panel amplification", "llgbm panel amplification --base_model Qwen/Qwen2.5-1.5B-Instruct --adapters adapters/", "llgbm panel composition --port 9000 --no_browser")
+    p.add_argument("name", choices=list(amplify_jobs.PANELS), metavar="NAME", help=f"one of {', '.join(amplify_jobs.PANELS)}")
+    p.add_argument("--base_model", default="lab", help="hub id or directory; 'lab' and 'lab-gpt2' are the small bases that the package brings")
+    p.add_argument("--finetuned", help="another checkpoint of it, for configs that apply to it")
+    p.add_argument("--adapters", metavar="DIR", help=f"folder of adapters; {amplify_jobs.ADAPTERS} if left out and there")
+    p.add_argument("--folder", metavar="DIR", help="what the panel keeps; outputs/apps/… if left out")
+    p.add_argument("--engine", help="transformers, vllm, or the address of a vLLM server")
+    p.add_argument("--port", type=int, help="8866 or the first free one behind it, if left out")
+    p.add_argument("--no_browser", action="store_true", help="don't open one")
+
 def _comparison_parsers(sub):
     p = _command(sub, "evaluate", _evaluate, "Judge a generator on tasks it never saw, beside everything simpler; say what wrong descriptions cost, and how much cheaper generating is than training.")
     p.add_argument("--checkpoint", required=True, help="a run's folder, from train")
@@ -293,7 +392,7 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument("--force", action="store_true", help="start from nothing")
     p = _command(sub, "verify", _verify, "Check that everything works here: imports, versions, a base, a delta, an adapter's round trip. A line each.")
     _base_options(p, "lab")
-    for parsers in (_lab_parsers, _delta_parsers, _algebra_parsers, _generator_parsers, _comparison_parsers, _picture_parsers): parsers(sub)
+    for parsers in (_lab_parsers, _delta_parsers, _algebra_parsers, _amplification_parsers, _generator_parsers, _comparison_parsers, _picture_parsers): parsers(sub)
     return parser
 
 # %% ../nbs/90_cli.ipynb #ca9d7aab
