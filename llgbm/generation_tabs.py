@@ -122,7 +122,7 @@ def _answer(d, where):
     if finish not in (None, *FINISHES): raise ValueError(f"{where}.finish must be one of {', '.join(FINISHES)}, got {finish!r:.60}")
     return Answer(**{k: _typed(d, k, t, where) for k, t in kinds.items()}, finish=finish or "stopped")
 
-# %% ../nbs/35_generation_tabs.ipynb #f1faad18
+# %% ../nbs/35_generation_tabs.ipynb #3f63752b
 Ask = Callable[[Sequence[Request], Sequence[Column], Listener | None, Collection | None], Generations] # as `Models.ask`
 
 class Job:
@@ -150,7 +150,7 @@ class Job:
         "Take a token."
         a, was = self.cells[t.request, t.variant, t.sample]
         a.text, a.tokens, a.finish = a.text + t.delta, a.tokens + (t.token is not None), t.finish
-        if t.finish: a.seconds = was.seconds + time.perf_counter() - self.begun
+        a.seconds = was.seconds + time.perf_counter() - self.begun
 
     def take(
         self,
@@ -252,11 +252,11 @@ def extend(
         job.add(replace(r, prefill=r.prefill + a.text, sampling=replace(r.sampling, n=1, seed=a.seed)), {c.name: [a]})
     job.run(ask, columns, listen)
 
-# %% ../nbs/35_generation_tabs.ipynb #ac922dac
+# %% ../nbs/35_generation_tabs.ipynb #137bd6f6
 @patch
 def to_dict(self: Round) -> dict: # JSON values
     "Give the round as plain values."
-    return dict(request=asdict(self.request), answers={n: [asdict(a) for a in some] for n, some in self.answers.items()}, at=dict(self.at), problem=self.problem)
+    return dict(request=asdict(self.request), answers={n: [dict(vars(a)) for a in some] for n, some in self.answers.items()}, at=dict(self.at), problem=self.problem)
 
 def _request(d, where):
     "A request from JSON."
@@ -581,7 +581,7 @@ def grid_html(
     body = "".join(_row_html(i, grid.rounds[i], grid.columns, pattern) for i in range(page * size, min(len(grid.rounds), (page + 1) * size)))
     return f"<div class='llgbm-gridbox'><table class='llgbm-grid'><thead><tr><th scope='col'>prompt</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
-# %% ../nbs/35_generation_tabs.ipynb #380d2ce9
+# %% ../nbs/35_generation_tabs.ipynb #e436d9a4
 _COPY = "const t=this.closest('.llgbm-answer').querySelector('.llgbm-text').textContent,b=this,d=()=>{b.textContent='copied';setTimeout(()=>b.textContent='Copy',1200)};if(navigator.clipboard)navigator.clipboard.writeText(t).then(d);else{const a=document.createElement('textarea');a.value=t;document.body.append(a);a.select();document.execCommand('copy');a.remove();d()}"
 
 def kind_of_column(
@@ -603,6 +603,7 @@ class AnswerCard(W.VBox):
         self.name, self.said, self.place = "", W.HTML().add_class("llgbm-body"), W.HTML().add_class("llgbm-place")
         self.back, self.on = (panel.button(t, lambda by=by: step(self.name, by), tip).add_class("llgbm-turn") for t, by, tip in (("‹", -1, "the sample before"), ("›", 1, "the next sample")))
         self.extend, self.again = panel.button("Continue", lambda: extend(self.name), "go on where this answer ended"), panel.button("Regenerate", lambda: again(self.name), "draw again, with another seed; what is here stays")
+        self.extend.disabled = self.again.disabled = panel.worker.busy
         panel.worker.buttons += [self.extend, self.again]
         self.turn = W.Box([self.back, self.place, self.on]).add_class("llgbm-turns")
         super().__init__([self.said, W.Box([self.turn, self.extend, self.again]).add_class("llgbm-tools")])
@@ -626,7 +627,7 @@ class AnswerCard(W.VBox):
         want = ("llgbm-answer", f"llgbm-{kind_of_column(a)}")
         if self._dom_classes != want: self._dom_classes = want
 
-# %% ../nbs/35_generation_tabs.ipynb #d63437ad
+# %% ../nbs/35_generation_tabs.ipynb #2cd4d9df
 def _field(label, widget, *classes):
     "A widget with a name above it."
     box = W.VBox([W.HTML(f"<label>{escape(label)}</label>"), widget]).add_class("llgbm-field")
@@ -649,13 +650,12 @@ class PromptForm(W.VBox):
         self.plain = W.ToggleButtons(options=[("Chat", False), ("Plain text", True)], tooltips=["through the model's chat template", "the model gets the text as it is"]).add_class("llgbm-mode")
         self.system, self.prefill = W.Textarea(placeholder="none", rows=2), W.Textarea(placeholder="nothing", rows=2)
         self.template = W.Textarea(placeholder="{prompt}", rows=2)
-        self.n = W.BoundedIntText(1, min=1, max=32)
         self.with_base, self.with_plain = W.Checkbox(True, description="base", indent=False), W.Checkbox(True, description="plain adapters", indent=False, tooltip="the adapters of active configs, as they are")
-        self.kept = dict(text=self.text, plain=self.plain, system=self.system, prefill=self.prefill, template=self.template, n=self.n, with_base=self.with_base, with_plain=self.with_plain) | more
+        self.kept = dict(text=self.text, plain=self.plain, system=self.system, prefill=self.prefill, template=self.template, with_base=self.with_base, with_plain=self.with_plain) | more
         self.columns = W.HTML().add_class("llgbm-columns")
         self.chat_only, self.plain_only = _field("System prompt", self.system), _field("Template", self.template)
         super().__init__([_field(label, self.text, "llgbm-wide"), W.Box([self.plain_only, self.chat_only, _field("Answers begin with", self.prefill)]).add_class("llgbm-fields"),
-            W.Box([self.plain, W.Box([W.HTML("<label>samples</label>"), self.n]).add_class("llgbm-number"), self.with_base, self.with_plain]).add_class("llgbm-choices"), self.columns])
+            W.Box([self.plain, self.with_base, self.with_plain]).add_class("llgbm-choices"), self.columns])
         self.add_class("llgbm-form")
         self._recall()
         self.later = Debounce(self.keep)
@@ -683,7 +683,8 @@ class PromptForm(W.VBox):
         names = bare * self.with_base.value + [c.name for c in self.space.active]
         plain = len({(t, a.adapter_id) for c in self.space.active for t in c.targets for a in c.adapters}) if self.with_plain.value else 0
         said = [f"<b>{escape(n)}</b>" for n in names] + [f"{plain} plain adapter{'s' * (plain != 1)}"] * bool(plain)
-        self.columns.value = f"<span class='soft'>Columns: {', '.join(said)}</span>" if said else "<span class='soft'>No config is active: activate one, or switch the base on.</span>"
+        n = self.space.sampling.n
+        self.columns.value = f"<span class='soft'>Columns: {', '.join(said)}{f'; {n} samples each' * (n > 1)}</span>" if said else "<span class='soft'>No config is active: activate one, or switch the base on.</span>"
 
     def request(
         self,
@@ -692,17 +693,17 @@ class PromptForm(W.VBox):
     ) -> Request:
         "Make a request. Raises as `make_request`."
         plain = self.plain.value
-        return make_request(self.text.value if text is None else text, replace(self.space.sampling, n=self.n.value), messages, plain, self.template.value if plain else "", "" if plain else self.system.value, self.prefill.value)
+        return make_request(self.text.value if text is None else text, self.space.sampling, messages, plain, self.template.value if plain else "", "" if plain else self.system.value, self.prefill.value)
 
     def choose(self) -> Opened:
         "Make the columns. Raises as `open_columns`."
         return open_columns(self.space.active, self.space.maker, self.with_base.value, self.with_plain.value)
 
-# %% ../nbs/35_generation_tabs.ipynb #6ab3830c
+# %% ../nbs/35_generation_tabs.ipynb #ac52eb69
 _CSS = """
-.llgbm .llgbm-form{gap:10px}.llgbm .llgbm-field{gap:3px;flex:1 1 260px;min-width:0;margin:0}.llgbm .llgbm-field.llgbm-wide{flex:none}.llgbm .llgbm-field>*{margin:0!important;width:100%}.llgbm .llgbm-field label,.llgbm .llgbm-number label{font-size:12.5px;color:var(--soft);line-height:1.35}
+.llgbm .llgbm-form{gap:10px}.llgbm .llgbm-field{gap:3px;flex:1 1 260px;min-width:0;margin:0}.llgbm .llgbm-field.llgbm-wide{flex:none}.llgbm .llgbm-field>*{margin:0!important;width:100%}.llgbm .llgbm-field label{font-size:12.5px;color:var(--soft);line-height:1.35}
 .llgbm .llgbm-field textarea{resize:vertical;padding:7px 9px}.llgbm .llgbm-fields{display:flex!important;flex-flow:row wrap;gap:10px;width:100%;margin:0}.llgbm .llgbm-choices{display:flex!important;flex-flow:row wrap;gap:8px 18px;align-items:center;margin:0}
-.llgbm .llgbm-choices>*{margin:0!important;width:auto;flex:none}.llgbm .llgbm-choices .widget-checkbox,.llgbm .llgbm-choices .widget-checkbox>*{width:auto;margin:0}.llgbm .llgbm-number{display:flex!important;flex-flow:row;gap:7px;align-items:center}.llgbm .llgbm-number>*{margin:0!important;width:auto}.llgbm .llgbm-number .widget-text{width:64px}
+.llgbm .llgbm-choices>*{margin:0!important;width:auto;flex:none}.llgbm .llgbm-choices .widget-checkbox,.llgbm .llgbm-choices .widget-checkbox>*{width:auto;margin:0}
 .llgbm .llgbm-mode{width:auto;margin:0}.llgbm .llgbm-mode .widget-toggle-buttons{margin:0}.llgbm .llgbm-mode .jupyter-button{margin:0;border-radius:0;width:auto}.llgbm .llgbm-mode .jupyter-button:first-of-type{border-radius:7px 0 0 7px}.llgbm .llgbm-mode .jupyter-button:last-of-type{border-radius:0 7px 7px 0;border-left:0}.llgbm .llgbm-mode .jupyter-button.mod-active{background:var(--hover);border-color:var(--accent);font-weight:600}
 .llgbm .llgbm-columns b{font-weight:600;color:var(--ink)}.llgbm .llgbm-find{flex:1 1 220px;width:auto;margin:0;max-width:420px}.llgbm .llgbm-find input{font-family:ui-monospace,Menlo,Consolas,monospace!important;font-size:13px!important}.llgbm .llgbm-take{width:auto;margin:0}
 .llgbm .llgbm-answers-grid{display:grid!important;grid-template-columns:repeat(auto-fit,minmax(min(290px,100%),1fr));gap:12px;align-items:stretch;margin:0}
@@ -746,17 +747,18 @@ def export_file(
     write_text(path, text)
     return path
 
-# %% ../nbs/35_generation_tabs.ipynb #95788bcd
+# %% ../nbs/35_generation_tabs.ipynb #a36d3251
 class _Tab(W.VBox):
     "A form, and what came of it."
     key, doing = "", ""
-    def __init__(self, panel, space, label, placeholder):
+    def __init__(self, panel, space, label, placeholder, *askers):
         self.panel, self.space, self.pattern = panel, space, None
         self.find = W.Text(placeholder="highlight: a regular expression", continuous_update=True, tooltip="such as (?i)sorry|\\bno\\b").add_class("llgbm-find")
         self.form = PromptForm(panel, space, f"{self.key} form", label, placeholder, dict(find=self.find))
         self.offer = W.HTML()
         self.go = panel.button("Generate", self.generate, primary=True)
-        panel.worker.buttons.append(self.go)
+        self.askers = [self.go, *askers]
+        panel.worker.buttons += self.askers
         super().__init__([W.HTML(f"<style>{_CSS}</style>").add_class("llgbm-hidden")])
         self.add_class("llgbm-stack")
         self._recall()
@@ -805,6 +807,7 @@ class _Tab(W.VBox):
     def _run(self, work):
         "Let the worker do something that asks, and draw what comes."
         feed = Feed(lambda _: self.draw(), .2, self.panel.errors)
+        self.panel.errors.dismiss("continue", "regenerate", *(b.description.lower() for b in self.askers))
         def listen(_): self.panel.worker.check(); feed.put(None)
         def ended(problems=()):
             feed.clear()
@@ -828,7 +831,7 @@ class _Tab(W.VBox):
         self.form.refresh()
         self.draw()
 
-# %% ../nbs/35_generation_tabs.ipynb #678ad903
+# %% ../nbs/35_generation_tabs.ipynb #f6bd5a4a
 def talk_html(
     messages: Sequence[Mapping[str, str]], # a conversation
 ) -> str: # HTML
@@ -851,9 +854,8 @@ class MultiGenerationTab(_Tab):
         self.talk_box = W.VBox([self.talk, row(self.drop)])
         self.box, self.asked = W.Box().add_class("llgbm-answers-grid"), W.HTML()
         self.more, self.again = panel.button("Continue all", self.extend, "go on with all answers that weren't complete"), panel.button("Regenerate all", self.regenerate, "draw again, with another seed; what is here stays")
-        panel.worker.buttons += [self.more, self.again]
         self.files = [panel.button(t, lambda k=k: self.export(k), f"write all samples as {t}") for t, k in (("JSON", "json"), ("CSV", "csv"), ("Markdown", "md"))]
-        super().__init__(panel, space, "Prompt", "ask all columns the same thing")
+        super().__init__(panel, space, "Prompt", "ask all columns the same thing", self.more, self.again)
         self.results = card(self.asked, row(self.more, self.again, self.find, *self.files), self.offer, self.box)
         self._lay_out(card(self.talk_box, self.form, row(self.go), title="Multi-generation"), self.results)
 
@@ -881,7 +883,7 @@ class MultiGenerationTab(_Tab):
         self.space.put(f"{self.key} messages", self.messages)
         self.refresh()
 
-# %% ../nbs/35_generation_tabs.ipynb #6f3c5ed5
+# %% ../nbs/35_generation_tabs.ipynb #d717b089
 @patch
 def generate(self: MultiGenerationTab) -> None:
     "Ask all columns. A round that fails before anybody said something leaves the last one where it is."
@@ -962,7 +964,8 @@ def _asked(r):
     q = _prompt_text(r.request) if isinstance(r.request.prompt, str) else r.request.prompt[-1]["content"]
     s = r.request.sampling
     how = f"temperature {s.temperature:g}, top-p {s.top_p:g}, seed {s.seed}" if s.do_sample else "likeliest tokens"
-    return f"{q[:300]}{' …' * (len(q) > 300)}\n{how}, at most {s.max_new_tokens} tokens"
+    before = len(r.request.messages) - 1 if not r.request.plain else 0
+    return f"{q[:300]}{' …' * (len(q) > 300)}\n" + f"after {before} other message{'s' * (before != 1)}, " * (before > 0) + f"{how}, at most {s.max_new_tokens} tokens"
 
 # %% ../nbs/35_generation_tabs.ipynb #22c68a84
 class MultiPromptTab(_Tab):
