@@ -375,14 +375,14 @@ def _problem(config, maker):
     try: maker.make(config)
     except (ValueError, OSError) as e: return e
 
-# %% ../nbs/35_generation_tabs.ipynb #879df403
+# %% ../nbs/35_generation_tabs.ipynb #1d444eb2
 MOST_PROMPTS, LARGEST_FILE = 10_000, 20 << 20   # number, bytes
 
 def split_prompts(
     text: str,        # one on a line, or blocks with lines of `---` between them
 ) -> list[str]:       # each one once
     "Read prompts that were typed. Raises `ValueError` for none, and for too many."
-    parts = regex.split(r"(?m)^---[ \t]*$", text) if regex.search(r"(?m)^---[ \t]*$", text) else text.splitlines()
+    parts = regex.split(r"(?m)^---[ \t]*$", text) if regex.search(r"(?m)^---[ \t]*$", text) else text.split("\n")
     found = list(dict.fromkeys(p.strip() for p in parts if p.strip()))
     if not found: raise ValueError("no prompts: type some, one on a line")
     if len(found) > MOST_PROMPTS: raise ValueError(f"{len(found):,} prompts are more than {MOST_PROMPTS:,}: ask them in parts")
@@ -396,7 +396,7 @@ def join_prompts(
         if regex.search(r"(?m)^---[ \t]*$", p): raise ValueError(f"prompt {i} holds a line of ---, which separates prompts here: {p!r:.60}")
     return "\n".join(prompts) if all("\n" not in p for p in prompts) else "\n---\n".join(prompts) + "\n---"
 
-# %% ../nbs/35_generation_tabs.ipynb #f6b998a4
+# %% ../nbs/35_generation_tabs.ipynb #2ca09d51
 def _prompt_field(d, where):
     "The field `prompt` of a record."
     if not isinstance(d, dict) or "prompt" not in d: raise ValueError(f"{where}: no field 'prompt'{near_names('prompt', list(d)) if isinstance(d, dict) else ''}")
@@ -404,11 +404,16 @@ def _prompt_field(d, where):
     return d["prompt"]
 
 def _json_lines(name, text):
-    for i, line in enumerate(text.splitlines(), 1):
+    for i, line in enumerate(text.split("\n"), 1):
         if not line.strip(): continue
         try: d = json.loads(line)
         except (ValueError, RecursionError) as e: raise ValueError(f"{name}, line {i}: no JSON: {e}") from None
         yield d if isinstance(d, str) else _prompt_field(d, f"{name}, line {i}")
+
+def _csv_prompts(name, text):
+    try:
+        for i, d in enumerate(csv.DictReader(io.StringIO(text, newline="")), 1): yield _prompt_field(d, f"{name}, record {i}")
+    except csv.Error as e: raise ValueError(f"{name}: no CSV: {e}") from None
 
 def read_prompts(
     name: str,            # of the file: its ending says what it is
@@ -420,7 +425,7 @@ def read_prompts(
     except UnicodeDecodeError as e: raise ValueError(f"{name}: is no text in UTF-8: {e}") from None
     kind = Path(name).suffix.lower()
     if kind in (".jsonl", ".ndjson"): found = _json_lines(name, text)
-    elif kind == ".csv": found = (_prompt_field(d, f"{name}, record {i}") for i, d in enumerate(csv.DictReader(io.StringIO(text, newline="")), 1))
+    elif kind == ".csv": found = _csv_prompts(name, text)
     elif kind in (".txt", ".md", ""): found = split_prompts(text)
     else: raise ValueError(f"{name}: .txt, .jsonl or .csv is wanted")
     found = list(dict.fromkeys(p for p in found if p.strip()))
@@ -699,7 +704,7 @@ class PromptForm(W.VBox):
         "Make the columns. Raises as `open_columns`."
         return open_columns(self.space.active, self.space.maker, self.with_base.value, self.with_plain.value)
 
-# %% ../nbs/35_generation_tabs.ipynb #ac52eb69
+# %% ../nbs/35_generation_tabs.ipynb #2154eb2e
 _CSS = """
 .llgbm .llgbm-form{gap:10px}.llgbm .llgbm-field{gap:3px;flex:1 1 260px;min-width:0;margin:0}.llgbm .llgbm-field.llgbm-wide{flex:none}.llgbm .llgbm-field>*{margin:0!important;width:100%}.llgbm .llgbm-field label{font-size:12.5px;color:var(--soft);line-height:1.35}
 .llgbm .llgbm-field textarea{resize:vertical;padding:7px 9px}.llgbm .llgbm-fields{display:flex!important;flex-flow:row wrap;gap:10px;width:100%;margin:0}.llgbm .llgbm-choices{display:flex!important;flex-flow:row wrap;gap:8px 18px;align-items:center;margin:0}
@@ -718,8 +723,8 @@ _CSS = """
 .llgbm .llgbm-gridbox{overflow:auto;max-height:75vh;border:1px solid var(--line);border-radius:9px}.llgbm table.llgbm-grid{border-collapse:separate;border-spacing:0;width:100%;font-size:13.5px;line-height:1.45;margin:0}.llgbm .llgbm-grid th,.llgbm .llgbm-grid td{text-align:left;vertical-align:top;padding:8px 10px;border-bottom:1px solid var(--line);border-left:1px solid var(--line);min-width:170px;max-width:none;font-weight:400;background:var(--card);color:var(--ink)}
 .llgbm .llgbm-grid tr>:first-child{border-left:0;min-width:140px}.llgbm .llgbm-grid tbody tr:last-child>*{border-bottom:0}.llgbm .llgbm-grid thead th{position:sticky;top:0;z-index:2;font-weight:600;overflow-wrap:anywhere}.llgbm .llgbm-grid thead small{display:block;color:var(--soft);font-weight:400}.llgbm .llgbm-grid tbody th>small{float:left;color:var(--soft);min-width:22px;font-variant-numeric:tabular-nums}.llgbm .llgbm-grid tbody th>:not(small){margin-left:24px}
 .llgbm .llgbm-said{white-space:pre-wrap;overflow-wrap:anywhere}.llgbm .llgbm-one+.llgbm-one{border-top:1px dashed var(--line);margin-top:6px;padding-top:6px}.llgbm .llgbm-one small{color:var(--soft);font-size:12px}.llgbm .llgbm-fold summary{cursor:pointer;list-style:none}.llgbm .llgbm-fold summary::after{content:'more';color:var(--accent);font-size:12.5px;margin-left:4px}.llgbm .llgbm-fold[open] summary::after{content:'less';margin:0}.llgbm .llgbm-fold[open] summary>span{display:none}.llgbm .llgbm-why{color:var(--bad)!important}
-.llgbm .llgbm-progress{display:flex!important;flex-flow:row;gap:10px;align-items:center;margin:0;flex:1 1 220px}.llgbm .llgbm-progress>*{margin:0!important}.llgbm .llgbm-progress .widget-hprogress{flex:1 1 120px;width:auto;height:8px}.llgbm .llgbm-progress .progress{height:8px;margin:0;border-radius:5px;overflow:hidden;background:var(--line)}.llgbm .llgbm-progress .progress-bar{background-color:var(--accent)!important}.llgbm .llgbm-progress .widget-html{width:auto;flex:none;color:var(--soft);font-variant-numeric:tabular-nums}
-.llgbm .llgbm-upload{width:auto;margin:0}.llgbm .llgbm-offer{font-size:13px;overflow-wrap:anywhere}.llgbm .llgbm-offer a{color:var(--accent)}.llgbm .llgbm-offer small{color:var(--soft)}
+.llgbm .llgbm-progress{flex-flow:row;gap:10px;align-items:center;margin:0;flex:1 1 220px}.llgbm .llgbm-progress>*{margin:0!important}.llgbm .llgbm-progress .widget-hprogress{flex:1 1 120px;width:auto;height:8px}.llgbm .llgbm-progress .progress{height:8px;margin:0;border-radius:5px;overflow:hidden;background:var(--line)}.llgbm .llgbm-progress .progress-bar{background-color:var(--accent)!important}.llgbm .llgbm-progress .widget-html{width:auto;flex:none;color:var(--soft);font-variant-numeric:tabular-nums}
+.llgbm .llgbm-upload.widget-upload{width:auto;margin:0;font-size:0!important}.llgbm .llgbm-upload i{display:none}.llgbm .llgbm-upload.widget-upload::after{content:'Read a file';font-size:14px}.llgbm .llgbm-offer{font-size:13px;overflow-wrap:anywhere}.llgbm .llgbm-offer a{color:var(--accent)}.llgbm .llgbm-offer small{color:var(--soft)}
 @container (max-width:700px){.llgbm .llgbm-grid thead{display:none}.llgbm .llgbm-grid,.llgbm .llgbm-grid tbody,.llgbm .llgbm-grid tr,.llgbm .llgbm-grid td,.llgbm .llgbm-grid th{display:block;min-width:0!important;border-left:0!important}.llgbm .llgbm-grid tbody th{background:var(--bg)}.llgbm .llgbm-grid td::before{content:attr(data-name);display:block;font-size:12.5px;font-weight:600;color:var(--soft)}}
 """
 
@@ -967,7 +972,7 @@ def _asked(r):
     before = len(r.request.messages) - 1 if not r.request.plain else 0
     return f"{q[:300]}{' …' * (len(q) > 300)}\n" + f"after {before} other message{'s' * (before != 1)}, " * (before > 0) + f"{how}, at most {s.max_new_tokens} tokens"
 
-# %% ../nbs/35_generation_tabs.ipynb #22c68a84
+# %% ../nbs/35_generation_tabs.ipynb #91714c4c
 class MultiPromptTab(_Tab):
     "Many prompts, and what every column answers."
     key, doing, size = "multi_prompt", "multi-prompt", 25      # prompts on a page
@@ -1002,7 +1007,8 @@ class MultiPromptTab(_Tab):
     def _uploaded(self, files):
         "Put a file's prompts into the box."
         if not files: return
-        self.form.text.value = join_prompts(read_prompts(files[0].name, bytes(files[0].content)))
+        name, data, self.upload.value = files[0].name, bytes(files[0].content), ()       # so that the same file can be read again
+        self.form.text.value = join_prompts(read_prompts(name, data))
         self.panel.errors.dismiss("reading a file")
 
     def turn(
