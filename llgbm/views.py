@@ -20,7 +20,7 @@ from plotly.basewidget import BaseFigureWidget
 
 log = logging.getLogger(__name__)
 
-# %% ../nbs/06_views.ipynb #dc548358
+# %% ../nbs/06_views.ipynb #f458d0e6
 _LIGHT = "color-scheme:light;--bg:#f6f7f9;--card:#fff;--ink:#1f2937;--soft:#5f6875;--line:#dfe3e8;--accent:#0072B2;--on-accent:#fff;--hover:#eaf3f9;--bad:#b42318;--bad-bg:#fef3f2;--shadow:0 1px 2px rgba(16,24,40,.06)"
 _DARK = "color-scheme:dark;--bg:#0f1318;--card:#181d24;--ink:#e5e7eb;--soft:#9aa4b2;--line:#2b333e;--accent:#56B4E9;--on-accent:#0f1318;--hover:#1f2a35;--bad:#fda29b;--bad-bg:#2d1816;--shadow:none"
 _WIDGETS = ("--jp-ui-font-color1:var(--ink);--jp-ui-font-color2:var(--soft);--jp-content-font-color1:var(--ink);--jp-widgets-color:var(--ink);--jp-widgets-label-color:var(--ink);--jp-widgets-readout-color:var(--ink);"
@@ -49,6 +49,7 @@ body[data-jp-theme-light="false"] .llgbm,body.vscode-dark .llgbm,html[theme=dark
 .llgbm-sample.main{border-color:var(--mark,var(--accent));box-shadow:0 0 0 1px var(--mark,var(--accent)) inset}.llgbm-sample header{display:flex;gap:8px;justify-content:space-between;align-items:baseline;margin-bottom:4px}
 .llgbm-sample b{overflow-wrap:anywhere;font-weight:600}.llgbm-sample small{color:var(--soft);white-space:nowrap;font-size:12.5px}.llgbm-text{white-space:pre-wrap;overflow-wrap:anywhere;max-height:260px;overflow:auto;font-size:14.5px}
 .llgbm-stale{opacity:.5}.llgbm-facts{display:flex;flex-wrap:wrap;gap:8px 26px;margin:0}.llgbm-facts small{display:block;color:var(--soft);font-size:12.5px;line-height:1.35}.llgbm-facts b{font-weight:600;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.jp-OutputArea-output:has(>.llgbm),.jp-OutputArea-child:has(>*>.llgbm),.jp-OutputArea:has(.llgbm){overflow:visible!important}
 .llgbm .llgbm-errors{position:sticky;top:8px;z-index:6;gap:8px;max-height:45vh;overflow:auto}.llgbm-errors:not(:empty){margin:0 0 14px}
 .llgbm .llgbm-error{display:flex;flex-flow:row wrap;justify-content:space-between;gap:4px 12px;align-items:flex-start;border:1px solid var(--bad);border-left-width:5px;background:var(--bad-bg);color:var(--ink);border-radius:8px;padding:8px 12px;margin:0;overflow-wrap:anywhere}.llgbm .llgbm-error>.widget-html{flex:1 1 260px;width:auto;margin:0}.llgbm .llgbm-error .jupyter-button{height:26px;line-height:24px;background:none;font-size:13px}.llgbm-error b{color:var(--bad)}.llgbm-error pre{white-space:pre-wrap;font-size:12px;max-height:240px;overflow:auto;margin:6px 0 0;background:none;color:var(--soft)}.llgbm-error summary{cursor:pointer;color:var(--soft);font-size:12.5px}.llgbm-error .message.lines{display:block;white-space:pre-wrap;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}
 .llgbm-status{display:flex;gap:8px;align-items:center;color:var(--soft);min-height:24px;overflow-wrap:anywhere}.llgbm-spin{flex:none;width:14px;height:14px;border:2px solid var(--line);border-top-color:var(--accent);border-radius:50%;animation:llgbm-spin .8s linear infinite}@keyframes llgbm-spin{to{transform:rotate(1turn)}}
