@@ -504,7 +504,7 @@ def summary(self: Sweep) -> str:
     if len(none): says.append(f"changes nothing at {_listing(none)}")
     return "; ".join(says) or "no weight garbles, and each changes something"
 
-# %% ../nbs/33_sweeps.ipynb #82be05c9
+# %% ../nbs/33_sweeps.ipynb #b9028e02
 PANELS: dict[str, str] = dict(rate="behaviour rate", same="answers that are the base's own", kl="KL to the base (nats per token)", logit_change="logit change (mean, absolute)",
     perplexity="perplexity of the given texts (log)", answer_perplexity="answers' perplexity under the base (log)", delta_norm="delta norm", delta_cosine="delta's cosine to that at 1",
     unfinished="answers that don't end", repetition="repeated 4-grams")
@@ -553,7 +553,7 @@ def figure(
         _curve(fig, self, c, texts, at)
         fig.update_yaxes(row=at[0], col=at[1], **(dict(range=[-.05, 1.05], tickformat=".0%") if c in ("rate", "same", "unfinished", "repetition") else dict(range=[-1.1, 1.1]) if c == "delta_cosine" else dict(type="log", dtick=1 if self.table[c].max() > 100 else None) if c in _LOG else dict(rangemode="tozero")))
         for x in (0, 1): fig.add_vline(x=x, line=dict(color=GREY, width=1, dash="dot"), row=at[0], col=at[1])
-    fig.update_xaxes(title=dict(text="weight", font_size=13, standoff=6), row=rows, zeroline=False).update_xaxes(showticklabels=True).update_annotations(font_size=13)
+    fig.update_xaxes(title=dict(text="weight", font_size=13, standoff=6), row=rows).update_xaxes(showticklabels=True, zeroline=False).update_annotations(font_size=13)
     return lay_out(fig, f"{self.name[:60]} at {len(self.table)} weights", self.summary(), 96 + height * rows, showlegend=False)
 
 # %% ../nbs/33_sweeps.ipynb #7b71a9b3
