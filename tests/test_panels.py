@@ -1,71 +1,30 @@
 "The apps in a real browser, without network: what is clicked reaches the plain objects, and what they say is seen."
-import json, os, shutil, socket, subprocess, sys, time
-from dataclasses import replace
-from urllib.error import URLError
-from urllib.request import urlopen
+import json, os, subprocess, sys
 
 import pytest
-import torch
-from playwright.sync_api import sync_playwright
 
-from llgbm.lab import open_base
-from llgbm.lora import LoraAdapter, LoraBank
+from browser import WAIT, browsing, needs_browser, random_pool, serving, too_wide
+from llgbm.lora import LoraAdapter
 from repository import ROOT
 
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no chromium on the PATH (Debian: apt install chromium)')
-WAIT = 300                      # seconds; a busy machine starts slowly
+pytestmark = needs_browser
 STAR = "() => document.querySelector('.llgbm-panel .js-plotly-plot').data.find(t => t.name == 'predicted')"
-
-def random_pool(folder):
-    "Six adapters of the lab's base that nobody trained."
-    bank = LoraBank.init(open_base('lab').model, 6, 2, ['q_proj', 'v_proj'], seed=0)
-    g = torch.Generator().manual_seed(0)
-    bank = replace(bank, B={m: torch.randn(B.shape, generator=g) * .05 for m, B in bank.B.items()}, names=[f'{d}/{b}/0' for d in ('math', 'code') for b in ('polite', 'shout', 'json')])
-    for i, n in enumerate(bank.names): bank[i].save_pretrained(folder/n)
-    return folder
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
 
 @pytest.fixture(scope='module')
 def served(tmp_path_factory):
     "The app, served by Voila with a pool of its own; where it is and where it writes."
-    out, port = tmp_path_factory.mktemp('compose'), free_port()
-    env = os.environ | dict(LLGBM_ADAPTERS=str(random_pool(out/'adapters')), LLGBM_OUTPUT=str(out))
-    cmd = [sys.executable, '-m', 'voila', 'nbs/apps/compose.ipynb', '--no-browser', f'--port={port}', '--show_tracebacks=True']
-    with open(out/'voila.log', 'w') as log: p = subprocess.Popen(cmd, cwd=ROOT, env=env, stdout=log, stderr=log)
-    url, end = f'http://localhost:{port}/', time.time() + WAIT
-    try:
-        while not answers(f'{url}voila/static/voila.js'):
-            assert p.poll() is None and time.time() < end, (out/'voila.log').read_text()
-            time.sleep(.2)
-        yield url, out
-    finally:
-        p.terminate()
-        p.wait(30)
-
-def answers(url):
-    try: return urlopen(url, timeout=5).status == 200
-    except (URLError, OSError) as e: return hasattr(e, 'code')      # an error page is an answer
+    out = tmp_path_factory.mktemp('compose')
+    env = dict(LLGBM_ADAPTERS=str(random_pool(out/'adapters')), LLGBM_OUTPUT=str(out))
+    with serving('voila', 'nbs/apps/compose.ipynb', '--show_tracebacks=True', env=env, out=out, ready='voila/static/voila.js') as url: yield url, out
 
 @pytest.fixture(scope='module')
 def page(served):
     "The app in a browser that reaches nothing but the server."
-    with sync_playwright() as p:
-        b = p.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'])
-        pg = b.new_page(viewport=dict(width=1300, height=1000), color_scheme='light')
-        pg.set_default_timeout(WAIT * 1000)
-        pg.broken = []
-        pg.on('pageerror', lambda e: pg.broken.append(str(e)))
-        pg.route('**/*', lambda r: r.continue_() if '://localhost:' in r.request.url or r.request.url.startswith(('data:', 'blob:')) else r.abort())
+    with browsing() as pg:
         pg.goto(served[0], wait_until='commit')
         pg.wait_for_selector('.llgbm-panel .llgbm-weight')
         pg.wait_for_selector('.llgbm-panel .js-plotly-plot .main-svg')
         yield pg
-        b.close()
 
 def place(page):
     star = page.evaluate(STAR)
@@ -142,8 +101,7 @@ def test_look_follows_theme_and_width(page):
     page.wait_for_function("document.querySelector('.js-plotly-plot .main-svg').getBoundingClientRect().width < 390")
     root = page.locator('.llgbm-panel').bounding_box()
     assert root['width'] <= 390
-    wide = page.evaluate("() => [...document.querySelectorAll('.llgbm-panel *')].filter(e => e.checkVisibility() && !e.closest('.js-plotly-plot, .llgbm-chips') && e.getBoundingClientRect().right > 391).map(e => e.className)")
-    assert wide == []
+    assert too_wide(page, 390, '.js-plotly-plot, .llgbm-chips') == []
 
 def test_app_says_why_it_can_not_open(tmp_path):
     cells = [''.join(c['source']) for c in json.loads((ROOT/'nbs/apps/compose.ipynb').read_text())['cells'] if c['cell_type'] == 'code']
@@ -154,4 +112,4 @@ def test_app_says_why_it_can_not_open(tmp_path):
 
 def test_nothing_broke(page, served):
     assert page.broken == []
-    assert 'Traceback' not in (served[1]/'voila.log').read_text()
+    assert 'Traceback' not in (served[1]/'server.log').read_text()
