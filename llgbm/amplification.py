@@ -274,14 +274,14 @@ def from_dict(
     adapters = _read_list(lambda a: _read_adapter(a, organisms, seen), d.get("adapters", []), "adapters")
     return cls(**{k: v for k, v in d.items() if k in known} | dict(adapters=adapters))
 
-# %% ../nbs/30_amplification.ipynb #d0bf9ddf
+# %% ../nbs/30_amplification.ipynb #f5089e56
 def config_file(
     folder: str | Path, # where configs are kept
     name: str,          # of a config
 ) -> Path:              # a YAML file in the folder
     "Say where a folder keeps the config of a name; different names have different files."
     try: stem = safe_filename(name)
-    except ValueError: stem = f"{safe_filename(name[:12])}-{hash_bytes(name.encode())[:16]}"
+    except ValueError: stem = safe_filename(f"{name[:12]}-{hash_bytes(name.encode())[:16]}")
     return Path(folder) / f"{stem}.yaml"
 
 @patch

@@ -36,7 +36,7 @@ def many(start):
     for w in itertools.count(start): config(w).compile(sys.argv[2])
 rng = random.Random(0)
 for i in range(15):
-    child = forked(lambda: many(1000 * i))
+    child = forked(lambda: many(1000 * i + 3))
     time.sleep(rng.uniform(0, .3))
     os.kill(child, signal.SIGKILL); os.waitpid(child, 0)
 """
