@@ -159,7 +159,7 @@ def download_link(
     data = base64.b64encode(path.read_bytes()).decode()
     return f"<a class='llgbm-chat-link' download='{escape(path.name)}' href='data:{escape(kind)};base64,{data}'>Download {escape(path.name)}</a> <small class='soft'>written to {escape(path)}</small>"
 
-# %% ../nbs/35_chat_tab.ipynb #d61c199f
+# %% ../nbs/35_chat_tab.ipynb #27dfb5ed
 class Composer(anywidget.AnyWidget):
     "A box to write in; Enter sends."
     _esm = """
@@ -167,13 +167,13 @@ class Composer(anywidget.AnyWidget):
       const box = document.createElement("textarea")
       box.rows = 2
       el.classList.add("llgbm-chat-composer")
-      el.dataset.lmSuppressShortcuts = "true"
       const grow = () => { box.style.height = "auto"; box.style.height = Math.min(box.scrollHeight + 2, 220) + "px" }
       const show = () => { if (box.value !== model.get("value")) { box.value = model.get("value"); grow() } }
       box.placeholder = model.get("placeholder")
       box.setAttribute("aria-label", model.get("label"))
       box.addEventListener("input", () => { grow(); model.set("value", box.value); model.save_changes() })
       box.addEventListener("keydown", e => {
+        e.stopPropagation()     // else JupyterLab takes line breaks out
         if (e.key !== "Enter" || e.shiftKey || e.isComposing) return
         e.preventDefault()
         model.set("value", box.value); model.set("sent", model.get("sent") + 1); model.save_changes()
