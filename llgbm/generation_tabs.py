@@ -349,7 +349,7 @@ def make_request(
     told = system.strip() and system or (head[0]["content"] if head else None)
     return Request(said if messages else text, system=told, prefill=prefill, sampling=sampling)
 
-# %% ../nbs/35_generation_tabs.ipynb #24f5896d
+# %% ../nbs/35_generation_tabs.ipynb #1a56cd3f
 class Opened(NamedTuple):
     "Columns, and what is wrong with the configs that gave none."
     columns: list[Column]
@@ -360,6 +360,7 @@ def open_columns(
     maker: VariantMaker,
     base: bool = True,   # the bare model, too
     plain: bool = True,  # and the configs' adapters as they are
+    finetuned: bool = True, # whether there is a fine-tuned model to ask
 ) -> Opened:
     "Make the columns of those configs that can be made. Raises `ValueError` when there is nothing to ask."
     try: made = Opened(columns_of(configs, maker, base, plain), {})
@@ -367,8 +368,14 @@ def open_columns(
         problems = {c.name: str(why) for c in configs if (why := _problem(c, maker))}
         if not problems: raise
         made = Opened(columns_of([c for c in configs if c.name not in problems], maker, base, plain), problems)
+    if not finetuned: made = _without_finetuned(*made)
     if not made.columns: raise ValueError("nothing to ask: " + ("; ".join(f"{n}: {why}" for n, why in made.problems.items()) or "activate a config, or switch the base on"))
     return made
+
+def _without_finetuned(columns, problems):
+    "Leave out columns whose model isn't there."
+    lost = {c.name: "it is for a fine-tuned model, and none is open" for c in columns if c.target == "finetuned" and c.variant.config}
+    return Opened([c for c in columns if c.target == "base"], problems | lost)
 
 def _problem(config, maker):
     "Why a config gives no column, if so."
@@ -632,7 +639,7 @@ class AnswerCard(W.VBox):
         want = ("llgbm-answer", f"llgbm-{kind_of_column(a)}")
         if self._dom_classes != want: self._dom_classes = want
 
-# %% ../nbs/35_generation_tabs.ipynb #2cd4d9df
+# %% ../nbs/35_generation_tabs.ipynb #e75fc172
 def _field(label, widget, *classes):
     "A widget with a name above it."
     box = W.VBox([W.HTML(f"<label>{escape(label)}</label>"), widget]).add_class("llgbm-field")
@@ -684,7 +691,7 @@ class PromptForm(W.VBox):
     def refresh(self) -> None:
         "Show what applies, and who would answer."
         self.chat_only.layout.display, self.plain_only.layout.display = ("none", None) if self.plain.value else (None, "none")
-        bare = ["base"] + ["finetuned"] * any("finetuned" in c.targets for c in self.space.active)
+        bare = ["base"] + ["finetuned"] * (bool(self.space.finetuned) and any("finetuned" in c.targets for c in self.space.active))
         names = bare * self.with_base.value + [c.name for c in self.space.active]
         plain = len({(t, a.adapter_id) for c in self.space.active for t in c.targets for a in c.adapters}) if self.with_plain.value else 0
         said = [f"<b>{escape(n)}</b>" for n in names] + [f"{plain} plain adapter{'s' * (plain != 1)}"] * bool(plain)
@@ -702,7 +709,7 @@ class PromptForm(W.VBox):
 
     def choose(self) -> Opened:
         "Make the columns. Raises as `open_columns`."
-        return open_columns(self.space.active, self.space.maker, self.with_base.value, self.with_plain.value)
+        return open_columns(self.space.active, self.space.maker, self.with_base.value, self.with_plain.value, bool(self.space.finetuned))
 
 # %% ../nbs/35_generation_tabs.ipynb #1d7474a3
 _CSS = """
@@ -894,7 +901,7 @@ class MultiGenerationTab(_Tab):
         self.space.put(f"{self.key} messages", self.messages)
         self.refresh()
 
-# %% ../nbs/35_generation_tabs.ipynb #d717b089
+# %% ../nbs/35_generation_tabs.ipynb #a5fc7b9c
 @patch
 def generate(self: MultiGenerationTab) -> None:
     "Ask all columns. A round that fails before anybody said something leaves the last one where it is."
@@ -913,7 +920,7 @@ def _ask_again(self: MultiGenerationTab, names, how):
     "Ask some columns of the round once more, as they are now."
     r = self.what()
     def work(listen):
-        there = {c.name: c for c in open_columns(self.space.active, self.space.maker, True, True).columns}
+        there = {c.name: c for c in open_columns(self.space.active, self.space.maker, finetuned=bool(self.space.finetuned)).columns}
         if lost := [n for n in names if n not in there]: raise ValueError(f"column {lost[0]!r} is no longer there: activate its config, or generate afresh")
         how(r, self.space.ask, [there[n] for n in names], listen)
     self._run(work)
