@@ -2,10 +2,13 @@
 import os, socket, subprocess, sys, time
 from dataclasses import replace
 
+import peft
 import pytest
 import torch
 from filelock import FileLock
+from transformers import AutoModelForCausalLM
 
+from llgbm.amplification import AmplificationConfig
 from llgbm.generation import Request, Sampling, TransformersEngine, replay
 from llgbm.lab import TRAIN_TASKS, lab_base_dir, load_lab
 from llgbm.lora import LoraAdapter, LoraBank
@@ -106,6 +109,51 @@ def test_broken_adapters_never_get_there(engine, here, adapters):
     with pytest.raises(ValueError, match='NaN'): engine.generate(Request('Hi'), dict(sick=sick))
     ask = Request(PROMPTS[2], plain=True, sampling=GREEDY)
     same(engine.generate(ask, adapters), here.generate(ask, adapters))
+
+MIXED = """
+name: two adapters, turned up, down, off and around
+adapters:
+- adapter_id: v0
+  layer_amplifications:
+  - {layers: all, module_amplifications: [{modules: all, weight: 0.5}, {modules: mlp, weight: -1}]}
+  - {layers: {type: range, start: 0, end: 0.5}, is_relative: true, module_amplifications: [{modules: attention, weight: 0}, {modules: [q_proj], weight: 20}]}
+- adapter_id: v2
+  layer_amplifications:
+  - {layers: [0, 2], module_amplifications: [{modules: all, weight: -3}]}
+  - {layers: 1, module_amplifications: [{modules: down_proj, weight: 0}]}
+"""
+
+def in_peft(folder, asked, base):
+    "Greedy tokens that PEFT alone comes to, a prompt at a time."
+    model = peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(lab_base_dir()), folder).eval()
+    ids = [base.tokenizer(r.prompt, return_tensors='pt').input_ids for r in asked]
+    with torch.no_grad(): return [tuple(model.generate(input_ids=x, attention_mask=torch.ones_like(x), do_sample=False, max_new_tokens=16)[0, x.shape[1]:].tolist()) for x in ids]
+
+def test_amplified_adapters_agree(engine, here, adapters, tmp_path):
+    "In memory, compiled in PEFT alone, compiled here, and compiled in vLLM."
+    for n in ('v0', 'v2'): adapters[n].save_pretrained(tmp_path/n)
+    config = AmplificationConfig.from_yaml(MIXED)
+    weights = config.resolve(here.base.model, tmp_path).weights
+    assert set(weights['v0'].values()) == {.5, -1, 0, 20} and set(weights['v2'].values()) == {-3, 0, 1}
+    folder = config.compile(tmp_path/'compiled', tmp_path, here.base.model)
+    asked = [Request(p, plain=True, sampling=GREEDY) for p in PROMPTS]
+    variants = dict(base=None, mixed=str(folder), plain=str(tmp_path/'v0'))
+    want = here.generate(asked, variants)
+    same(here.generate(asked, variants | dict(mixed=config.apply(tmp_path, here.base.model))), want)
+    same(engine.generate(asked, variants), want)
+    assert in_peft(folder, asked, here.base) == [g.tokens for g in want if g.variant == 'mixed']
+    assert all(want.texts(v) != want.texts('mixed') for v in ('base', 'plain'))
+
+def test_another_base_underneath(python, here, adapters, tmp_path):
+    "The same adapters on a fine-tuned checkpoint: an engine of its own, and nothing else."
+    tuned = load_lab()
+    with torch.no_grad():
+        for p in tuned.model.parameters(): p += .2 * p.std() * torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
+    for part in tuned: part.save_pretrained(tmp_path)
+    asked, variants = [Request(p, plain=True, sampling=GREEDY) for p in PROMPTS], dict(base=None, louder=adapters['v1'].scale(2))
+    want = TransformersEngine(load_lab(tmp_path), check_base=False).generate(asked, variants)
+    with VLLMEngine(tmp_path, python, dtype='float32', device='cpu', check_base=False) as e: same(e.generate(asked, variants), want)
+    assert want.texts('base') != here.generate(asked).texts('base')
 
 def free_port():
     with socket.socket() as s:
