@@ -1,9 +1,10 @@
 "The wheel, installed where the repository isn't, is the whole library."
-import ast, json, os, subprocess, sys, sysconfig, venv
+import ast, json, os, subprocess, sys, sysconfig, time, venv
 from configparser import ConfigParser
 from email import message_from_string
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from urllib.request import urlopen
 from zipfile import ZipFile
 
 import pytest
@@ -97,3 +98,30 @@ def test_data_travels_along(installed, source, place):
 def test_command_line(installed):
     assert 'demo' in installed.run(installed.bin/'llgbm', '--help')
     installed.run(installed.bin/'llgbm', 'verify')                # loads the lab's base, computes a delta, writes an adapter and reads it
+
+RANDOM_POOL = """if True:
+    from llgbm.lab import open_base
+    from llgbm.lora import LoraBank
+    bank = LoraBank.init(open_base('lab').model, 2, 2, ['q_proj'], names=['math/polite', 'code/shout'])
+    for B in bank.B.values(): B.normal_(std=.05)
+    for i, n in enumerate(bank.names): bank[i].save_pretrained(f'pool/{n}')"""
+
+def test_panel_is_served(installed):
+    "The notebook comes from the package, runs, asks nobody but its server, and keeps its work where it is told to."
+    installed.python(RANDOM_POOL)
+    env = {k: v for k, v in os.environ.items() if k not in ('PYTHONPATH', 'PYTHONHOME')} | dict(JUPYTER_PATH=f'{sys.prefix}/share/jupyter')    # where Voila's templates are
+    cmd, log = [installed.bin/'llgbm', 'panel', 'amplification', '--adapters', 'pool', '--folder', 'work', '--no_browser'], installed.root/'panel.log'
+    with open(log, 'w') as f: p = subprocess.Popen([*map(str, cmd)], cwd=installed.cwd, env=env, stdout=f, stderr=f)
+    try:
+        with urlopen(wait_for_url(p, log), timeout=300) as r: page, policy = r.read().decode(), r.headers['Content-Security-Policy']
+    finally: p.terminate(); p.wait(60)
+    assert 'llgbm' in page and policy.startswith("default-src 'self'") and 'Traceback' not in log.read_text(), log.read_text()
+    assert (installed.cwd/'work'/'state.json').is_file(), sorted((installed.cwd/'work').rglob('*'))
+
+def wait_for_url(p, log, seconds=120):
+    "The address, once Voila says that it is running."
+    end = time.time() + seconds
+    while 'running at' not in log.read_text():
+        assert p.poll() is None and time.time() < end, log.read_text()
+        time.sleep(.2)
+    return next(l.split()[0] for l in log.read_text().splitlines() if l.startswith('http://127.0.0.1'))
