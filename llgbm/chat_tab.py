@@ -438,43 +438,49 @@ def _draw_live(self: ChatTab):
     begun = m.content if (m := c[t.at]).role == "assistant" else ""
     self.live.value = message_html(Message("live", None, "assistant", begun + t.text, t.column or self.space.choices.get(t.who, t.who)), live=True)
 
-# %% ../nbs/35_chat_tab.ipynb #be168ec4
+# %% ../nbs/35_chat_tab.ipynb #8a4d7d9d
 @patch
 def ask(
     self: ChatTab,
     back: str | None = None, # message to go to when nothing comes of it
 ) -> None:
     "Have the head answered, or gone on with. Raises `ValueError` while something runs, and as `Conversation.request`."
-    worker = self.panel.worker
-    if worker.busy: raise ValueError("something is running already: wait for it, or stop it")
-    turn, doing = self.chat.turn(), "answering"
+    self._wait_for_nobody()
+    turn, worker = self.chat.turn(), self.panel.worker
     feed = Feed(lambda _: self._draw_live(), errors=self.panel.errors)
     def listen(token):
         worker.check()
         feed.put(token)
-    def done(_):
-        self.panel.errors.dismiss(doing)
-        end()
-        if not turn.text and turn.finish == "stop": worker.say("the model had nothing to add" if turn.at == self.chat.conversation.head else "the model said nothing")
-    def end():
+    def end(_=None):
         feed.clear()
-        self.current, self.failed = None, turn if turn.error else None
-        try:
-            if self.chat.keep(turn) is None and back: self.chat.leave(turn, back)
-        finally: self.draw()
+        self._end(turn, back)
     self.current = turn
     self.draw()
-    worker.run(doing, lambda: turn.ask(self.space, listen), done, end)
+    worker.run("answering", lambda: turn.ask(self.space, listen), end, end)
+
+@patch
+def _wait_for_nobody(self: ChatTab):
+    if self.panel.worker.busy: raise ValueError("something is running already: wait for it, or stop it")
+
+@patch
+def _end(self: ChatTab, turn, back):
+    "Keep what came of a turn, however it ended."
+    self.current, self.failed = None, turn if turn.error else None
+    if not turn.error: self.panel.errors.dismiss("answering")
+    try:
+        if self.chat.keep(turn) is None and back: self.chat.leave(turn, back)
+    finally: self.draw()
+    if turn.finish == "stop" and not turn.text: self.panel.worker.say("the model said nothing")
 
 @patch
 def say(self: ChatTab) -> None:
     "Say what is written, and have it answered. Raises `ValueError` for nothing, or while something runs; then what is written stays."
-    if self.panel.worker.busy: raise ValueError("something is running already: wait for it, or stop it")
+    self._wait_for_nobody()
     self.chat.change(self.chat.conversation.say(self.composer.value))
     self.composer.value = ""
     self.ask()
 
-# %% ../nbs/35_chat_tab.ipynb #153ac752
+# %% ../nbs/35_chat_tab.ipynb #b2ba8167
 @patch
 def act(
     self: ChatTab,
@@ -498,14 +504,14 @@ def act(
 @patch
 def _again(self: ChatTab, before, c):
     "Go to where something is to be said, and ask. When nothing comes of it, the view is back where it was."
-    if self.panel.worker.busy: raise ValueError("something is running already: wait for it, or stop it")
+    self._wait_for_nobody()
     self.chat.change(c)
     self.ask(back=before.head)
 
 @patch
 def _save_edit(self: ChatTab, c, view):
     "Keep the new text; a new question is asked at once."
-    if self.panel.worker.busy and view.message.role == "user": raise ValueError("something is running already: wait for it, or stop it")
+    if view.message.role == "user": self._wait_for_nobody()
     new = c.edit(view.message.id, view.editor.value)
     view.close_editor()
     self.chat.change(new)

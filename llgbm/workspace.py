@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['ENGINES', 'Entry', 'Shelf', 'SharedLog', 'Workspace', 'model_place']
 
-# %% ../nbs/34_workspace.ipynb #cca386b7
+# %% ../nbs/34_workspace.ipynb #9599a2d2
 import json, os, secrets, threading, time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -79,7 +80,7 @@ class Shelf:
             except OSError: return None
         return _read_entry(path, self.read)
 
-# %% ../nbs/34_workspace.ipynb #9bd2dfc4
+# %% ../nbs/34_workspace.ipynb #75ab13d6
 @patch
 def has_changed(
     self: Shelf,
@@ -107,8 +108,8 @@ def remove(
 ) -> None:
     "Move a file to the trash, if it is there."
     self.trash.mkdir(parents=True, exist_ok=True)
-    try: os.replace(path, self.trash / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}-{path.name}")
-    except FileNotFoundError: pass                     # somebody else took it away
+    with suppress(FileNotFoundError):                  # somebody else took it away
+        os.replace(path, self.trash / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}-{path.name}")
     self.entries.pop(path, None)
 
 @patch
@@ -222,7 +223,7 @@ def put(
         self._state.look()
         if (new := (old := _remembered(self)) | json.loads(text)) != old: self._state.write(self.folder / "state.json", to_json(new, indent=1) + "\n")
 
-# %% ../nbs/34_workspace.ipynb #74450e7e
+# %% ../nbs/34_workspace.ipynb #b1cdfb7b
 ENGINES = ("transformers", "vllm")
 
 @patch(as_prop=True)
@@ -232,7 +233,9 @@ def sampling(self: Workspace) -> Sampling:
     except (TypeError, ValueError): return Sampling()       # said in `problems`
 
 @patch(set_prop=True)
-def sampling(self: Workspace, value: Sampling): self.put("sampling", asdict(value))
+def sampling(self: Workspace, value: Sampling):
+    "Remember how tokens are to be chosen."
+    self.put("sampling", asdict(value))
 
 @patch(as_prop=True)
 def engine(self: Workspace) -> str:
@@ -244,6 +247,7 @@ def _is_engine(e): return isinstance(e, str) and (e in ENGINES or e.startswith((
 
 @patch(set_prop=True)
 def engine(self: Workspace, value: str):
+    "Remember what is to answer. Raises `ValueError` for what is no engine."
     if not _is_engine(value): raise ValueError(f"engine: 'transformers', 'vllm' or the address of a vLLM server is wanted, got {value!r:.60}")
     self.put("engine", value)
 
