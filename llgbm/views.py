@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['log', 'STYLE', 'card', 'row', 'split', 'stack', 'escape', 'Sample', 'sample_card', 'sample_cards', 'facts_html',
            'legend_html', 'ErrorBox', 'Notice', 'error_html', 'running_loop', 'Cancelled', 'Worker', 'Feed', 'Debounce',
-           'Panel', 'figures_in', 'sync_figures']
+           'on_scale', 'Panel', 'figures_in', 'sync_figures']
 
 # %% ../nbs/06_views.ipynb #4111182a
 import asyncio, html, logging, threading, traceback
@@ -332,6 +332,15 @@ class Debounce:
         "Forget a call that is due."
         if self._timer is not None: self._timer.cancel()
         self._timer = None
+
+# %% ../nbs/06_views.ipynb #d96d4aea
+def on_scale(
+    slider: W.FloatSlider | W.IntSlider,
+    value: float,
+) -> float:
+    "Return the step of a slider nearest to a value; the end where the value lies beyond."
+    steps = round((min(max(value, slider.min), slider.max) - slider.min) / slider.step)
+    return min(type(slider.min)(round(slider.min + steps * slider.step, 10)), slider.max)
 
 # %% ../nbs/06_views.ipynb #bb8e6bb2
 class Panel(W.VBox):
