@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'Place', 'read_layers', 'spell_layers', 'read_modules', 'spell_modules', 'Problem', 'locate', 'new_rule',
            'new_modules', 'Draft', 'Editor', 'WeightField', 'LayersField', 'Form', 'AmplificationTab']
 
-# %% ../nbs/35_amplification_tab.ipynb #594d14e7
+# %% ../nbs/35_amplification_tab.ipynb #20be6af2
 import base64, re
 from collections.abc import Callable
 from copy import deepcopy
@@ -20,7 +20,7 @@ from fastcore.basics import patch
 
 from .amplification import GROUPS, AmplificationConfig, AmplifiedAdapter, Resolved, free_name, kind_of
 from .files import safe_filename
-from .views import Debounce, Panel, card, escape, row
+from .views import Debounce, Panel, card, escape, on_scale, row
 from .workspace import Workspace
 
 # %% ../nbs/35_amplification_tab.ipynb #64e7817e
@@ -303,7 +303,7 @@ def _spelled(problem):
     place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in problem.place).lstrip(".")
     return f"{place}: {problem.message}" if place else problem.message
 
-# %% ../nbs/35_amplification_tab.ipynb #6b24a201
+# %% ../nbs/35_amplification_tab.ipynb #2875c9d0
 _OWN = dict(width="auto", min_width="0", margin="0")
 
 def _button(text, click, tooltip="", *classes):
@@ -319,7 +319,8 @@ class WeightField(W.Box):
         weight: float,
         call: Callable[[float], None],   # told of every new weight, a little later while the slider moves
     ):
-        self.slider = W.FloatSlider(min(max(weight, -5.), 5.), min=-5, max=5, step=.1, readout=False, tooltip="weight", layout=W.Layout(**_OWN))
+        self.slider = W.FloatSlider(1., min=-5, max=5, step=.1, readout=False, tooltip="weight", layout=W.Layout(**_OWN))
+        self.slider.value = on_scale(self.slider, weight)
         self.number = W.FloatText(weight, step=.1, continuous_update=False, tooltip="weight, any number", layout=W.Layout(**_OWN))
         self._late, self._quiet, self._told = Debounce(self.settle, .12), False, weight
         self.call = call
@@ -332,7 +333,7 @@ class WeightField(W.Box):
         "Bring the other one along; a slider at its end stands for all beyond."
         if self._quiet: return
         self._quiet = True
-        try: other.value = min(max(value, -5.), 5.) if other is self.slider else round(value, 6)      # sliders count in binary
+        try: other.value = on_scale(other, value) if other is self.slider else round(value, 6)      # sliders count in binary
         finally: self._quiet = False
         tell()
 
@@ -474,7 +475,7 @@ def _modules(self: Form, at, names):
     line = W.Box([which, self.weights[-1], self._out(at, "take this weight out")]).add_class("llgbm-moduleline")
     return W.VBox([line, self._slot(at)]).add_class("llgbm-modules")
 
-# %% ../nbs/35_amplification_tab.ipynb #0fd46fce
+# %% ../nbs/35_amplification_tab.ipynb #9618d26c
 _CSS = """
 .llgbm .llgbm-amps{display:grid!important;gap:14px;grid-template-columns:minmax(272px,4fr) minmax(0,11fr);align-items:start}
 @container (max-width:960px){.llgbm .llgbm-amps{grid-template-columns:minmax(0,1fr)}}
@@ -491,7 +492,7 @@ _CSS = """
 .llgbm .llgbm-out.jupyter-button{width:28px;padding:0;font-size:17px;color:var(--soft);border-color:transparent;background:none;margin:0}.llgbm .llgbm-quiet.jupyter-button{border-color:transparent;background:none;color:var(--accent);padding:0 8px;height:28px;line-height:26px;align-self:flex-start}
 @container (max-width:620px){.llgbm .llgbm-adapterhead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-adapterhead>:nth-child(2){grid-row:2;grid-column:1}.llgbm .llgbm-rulehead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-rulehead>:nth-child(2){grid-row:2;grid-column:1;justify-self:start}.llgbm .llgbm-moduleline{grid-template-columns:minmax(0,1fr) 28px}.llgbm-moduleline>.llgbm-weightfield{grid-row:2;grid-column:1/-1}}
 .llgbm-comesto{overflow-x:auto}.llgbm-comesto table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:0 0 10px}.llgbm-comesto caption{caption-side:top;color:var(--soft);padding:0 0 4px;font-weight:600}.llgbm-comesto h4{display:none}.llgbm-comesto th{font-weight:500;color:var(--soft);padding:3px 10px;white-space:nowrap}.llgbm-comesto td{padding:3px 12px;border:1px solid var(--line);color:var(--ink)}.llgbm-comesto tr{background:none!important}
-.llgbm .widget-upload{font-size:0!important}.llgbm .widget-upload i{display:none}.llgbm .widget-upload::after{content:"Upload";font-size:14px}.llgbm .llgbm-ops{gap:8px;display:flex!important;flex-flow:row wrap;margin:0}.llgbm .llgbm-ops>*{margin:0!important}.llgbm .llgbm-ops .widget-html,.llgbm .llgbm-ops .widget-html-content{width:auto}.llgbm .llgbm-ops .jupyter-button,.llgbm .llgbm-ops a.llgbm-link{padding:0 10px}.llgbm .llgbm-path{flex:1 1 160px;width:auto;margin:0}.llgbm a.llgbm-link{display:inline-block;border:1px solid var(--line);border-radius:7px;height:32px;line-height:30px;padding:0 12px;color:var(--ink);text-decoration:none;background:var(--card);font-size:14px}.llgbm a.llgbm-link:hover{background:var(--hover);border-color:var(--accent)}.llgbm code.llgbm-code{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;background:var(--bg);border-radius:5px;padding:2px 6px;color:var(--ink);overflow-wrap:anywhere;user-select:all}
+.llgbm .llgbm-ops .widget-upload{font-size:0!important}.llgbm-ops .widget-upload i{display:none}.llgbm-ops .widget-upload::after{content:"Upload";font-size:14px}.llgbm .llgbm-ops{gap:8px;display:flex!important;flex-flow:row wrap;margin:0}.llgbm .llgbm-ops>*{margin:0!important}.llgbm .llgbm-ops .widget-html,.llgbm .llgbm-ops .widget-html-content{width:auto}.llgbm .llgbm-ops .jupyter-button,.llgbm .llgbm-ops a.llgbm-link{padding:0 10px}.llgbm .llgbm-path{flex:1 1 160px;width:auto;margin:0}.llgbm a.llgbm-link{display:inline-block;border:1px solid var(--line);border-radius:7px;height:32px;line-height:30px;padding:0 12px;color:var(--ink);text-decoration:none;background:var(--card);font-size:14px}.llgbm a.llgbm-link:hover{background:var(--hover);border-color:var(--accent)}.llgbm code.llgbm-code{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;background:var(--bg);border-radius:5px;padding:2px 6px;color:var(--ink);overflow-wrap:anywhere;user-select:all}
 """
 
 class AmplificationTab(W.VBox):
