@@ -7,7 +7,7 @@ __all__ = ['COMPOSITION_FILE', 'RED', 'OTHERS', 'DeltaMap', 'Near', 'Measured', 
            'CompositionState', 'frequent', 'colours_of', 'telling_kind', 'composition_figure', 'WeightRow', 'search',
            'AdapterList', 'CompositionPanel', 'composition_panel']
 
-# %% ../nbs/17_composition_panel.ipynb #87c831f7
+# %% ../nbs/17_composition_panel.ipynb #91acd1b0
 import math, time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ from .merging import METHODS, Merged, merge
 from .models import Base
 from .pool import AdapterPool, open_pool
 from .tasks import answer_greedily
-from .views import Debounce, Panel, Sample, card, escape, facts_html, legend_html, row, sample_cards
+from .views import Debounce, Panel, Sample, card, escape, facts_html, legend_html, on_scale, row, sample_cards
 
 # %% ../nbs/17_composition_panel.ipynb #1bc0d59c
 @dataclass(frozen=True, eq=False)
@@ -454,7 +454,7 @@ def _figure_look(fig):
     return fig.update_layout(template="plotly_white", autosize=True, height=430, margin=dict(l=0, r=0, t=0, b=0), paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hoverlabel_align="left", dragmode="pan", uirevision="same",
         font=dict(family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size=13), showlegend=False, modebar=dict(bgcolor="rgba(0,0,0,0)", color="#8a94a3", activecolor=RED))
 
-# %% ../nbs/17_composition_panel.ipynb #815394ad
+# %% ../nbs/17_composition_panel.ipynb #76617b7c
 class WeightRow(W.Box):
     "A slider and a number for one adapter."
     def __init__(
@@ -481,9 +481,9 @@ class WeightRow(W.Box):
         self,
         weight: float, # what the state says
     ) -> None:
-        "Show a weight without passing it on; a slider at its end stands for all beyond."
+        "Show a weight without passing it on; a slider stands on the nearest of its steps, at its end for all beyond."
         self.quiet = True
-        try: self.slider.value, self.number.value = min(max(weight, -2.0), 2.0), weight
+        try: self.slider.value, self.number.value = on_scale(self.slider, weight), weight
         finally: self.quiet = False
 
 # %% ../nbs/17_composition_panel.ipynb #b914326e
