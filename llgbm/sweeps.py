@@ -144,7 +144,7 @@ def _compare(
     kl = torch.where(p == -math.inf, 0., kl).sum(-1)                          # a token that can't come adds nothing; NaN stays
     return torch.stack([nll, kl.where(kl.isnan(), kl.clamp(min=0)), change], -1)
 
-# %% ../nbs/33_sweeps.ipynb #b298bcd3
+# %% ../nbs/33_sweeps.ipynb #3b23f1a1
 class TokenScores(NamedTuple):
     "Sums over the scored tokens of each text, for the base (first) and K adapters."
     sums: Tensor    # NLL, KL to the base, logit change: (1 + K, texts, 3), float64
@@ -192,7 +192,8 @@ def token_scores(
     "Read texts under the base and under adapters. Raises `ValueError` for no texts, and for one that is longer than the model reads."
     if not texts: raise ValueError("no texts to score")
     check_length(base.model, max(sum(map(len, t)) for t in texts) - 1, "the longest text")
-    budget = max(1, text_budget(base.model, max_bytes) // 3)              # logits, log-probabilities and what is summed of them
+    room = max_bytes or (torch.cuda.mem_get_info(base.model.device)[0] // 4 if base.model.device.type == "cuda" else 1 << 30)
+    budget = text_budget(base.model, room // 3)                           # beside the logits there are log-probabilities, and what is summed of them
     most = max(1, min(budget // max(sum(map(len, t)) for t in texts) - 1, (2 << 30) // max([8 * a.num_parameters for a in adapters], default=1)))
     sums = torch.zeros(1 + len(adapters), len(texts), 3, dtype=torch.float64)
     for s in range(0, max(1, len(adapters)), most):
@@ -258,7 +259,7 @@ def weight_deltas(
         rows[w] = dict(delta_norm=norm, delta_cosine=float(d @ one) / length if length > 1e-12 else math.nan)
     return pd.DataFrame.from_dict(rows, orient="index")
 
-# %% ../nbs/33_sweeps.ipynb #10ef4366
+# %% ../nbs/33_sweeps.ipynb #5c6248f8
 @dataclass(frozen=True)
 class Thresholds:
     "Where an effect begins, and where it is too much."
@@ -283,10 +284,9 @@ class Effect:
 
 def _symptoms(row, base, limits):
     "What is wrong with answers, as sentences."
-    has = lambda k: math.isfinite(row.get(k, math.nan)) and math.isfinite(base.get(k, math.nan))
+    mine, own = (r.get("answer_perplexity", math.nan) for r in (row, base))
     if row["nan"]: yield f"the model's scores are no numbers in {row['nan']:.0%} of the answers"
-    if has("answer_perplexity") and row["answer_perplexity"] > limits.perplexity * base["answer_perplexity"]:
-        yield f"to the base its answers have perplexity {row['answer_perplexity']:.3g}, whose own have {base['answer_perplexity']:.3g} (limit: {limits.perplexity:g} times that)"
+    if mine > limits.perplexity * own: yield f"to the base its answers have perplexity {mine:.3g}, whose own have {own:.3g} (limit: {limits.perplexity:g} times that)"      # false for NaN
     for k, what in dict(unfinished="{:.0%} of its answers never end (the base: {:.0%})", repetition="{:.0%} of what it says it said before (the base: {:.0%}; 4-grams)", empty="{:.0%} of its answers are empty (the base: {:.0%})").items():
         if row[k] - base[k] > getattr(limits, k): yield what.format(row[k], base[k])
 
@@ -425,7 +425,7 @@ def _can_score(engine, scores):
     if scores and not here: raise ValueError(ONLY_TEXT)
     return here and scores is not False
 
-# %% ../nbs/33_sweeps.ipynb #16e7dea0
+# %% ../nbs/33_sweeps.ipynb #ea8da683
 def _probe_tokens(base, probes, given):
     "Probes as tokens; the prompts by default."
     if isinstance(probes, ProbeTokens): return probes
@@ -476,7 +476,7 @@ def sweep(
         measured = _model_measures(base, adapter, variants, said, given, read, _probe_tokens(base, probes, given), bar.add) if full else {}
     finally: bar.close()
     facts = dict(engine=engine.settings(), requests=[asdict(r) for r in requests], texts=len(read), thresholds=asdict(limits))
-    return Sweep(name or _name(what), _rows(variants, said, passed, measured, limits), said, [variants[g.variant].config["weight"] for g in said], passed, prompts, facts, () if full else (ONLY_TEXT + ".",))
+    return Sweep(name or _name(what), _rows(variants, said, passed, measured, limits), said, [variants[g.variant].config["weight"] for g in said], passed, prompts, facts, () if full or scores is False else (ONLY_TEXT + ".",))
 
 # %% ../nbs/33_sweeps.ipynb #f219bfc8
 def _listing(ws): return ", ".join(f"{w:g}" for w in ws)
