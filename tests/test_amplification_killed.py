@@ -26,8 +26,7 @@ def before(where, name, n=0):
     def compile(): setattr(where, name, nth(getattr(where, name), n)); config(2).compile(sys.argv[2])
     return compile
 
-write = amp._Desk.write
-POINTS = {f'tensor {n}': before(amp._Desk, 'write', n) for n in (0, 1, 7, 15)} | {'name': before(amp, '_name'), 'record': before(amp, '_record'), 'rename': before(files, '_swap_in')}
+POINTS = {f'tensor {n}': before(amp, '_stream_tensor', n) for n in (0, 1, 7, 15)} | {'name': before(amp, '_name'), 'record': before(amp, '_record'), 'rename': before(files, '_swap_in')}
 for point, compile in POINTS.items():
     status = os.waitpid(forked(compile), 0)[1]
     print(point, os.waitstatus_to_exitcode(status), *(n for n in os.listdir(sys.argv[2]) if n[0] != '.'), flush=True)
