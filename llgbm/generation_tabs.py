@@ -6,7 +6,7 @@
 __all__ = ['FOLD', 'LARGEST_LINK', 'answer_html', 'folded', 'grid_html', 'kind_of_column', 'AnswerCard', 'PromptForm',
            'offer_html', 'export_file', 'talk_html', 'MultiGenerationTab', 'MultiPromptTab']
 
-# %% ../nbs/35_generation_tabs.ipynb #f8fcf439
+# %% ../nbs/35_generation_tabs.ipynb #54f81ca3
 import base64, json, time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -20,7 +20,7 @@ from fastcore.basics import patch
 
 from .files import to_json, write_text
 from .generation import Request
-from .rounds import FINISHES, Answer, Grid, Round, answer_note, as_csv, compile_pattern, count_matches, highlight, join_prompts, make_request, open_columns, prompt_shown, read_prompts, split_prompts
+from .rounds import FINISHES, Answer, Grid, Opened, Round, answer_note, as_csv, compile_pattern, count_matches, highlight, join_prompts, make_request, open_columns, prompt_shown, read_prompts, split_prompts
 from .views import Debounce, Feed, Panel, card, escape, row
 
 # %% ../nbs/35_generation_tabs.ipynb #a234d1ba
