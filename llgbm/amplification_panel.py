@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NumberField', 'SideBar', 'AmplificationPanel', 'amplification_panel']
 
-# %% ../nbs/36_amplification_panel.ipynb #1b68eee2
+# %% ../nbs/36_amplification_panel.ipynb #4d9c8409
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from .chat_tab import ChatTab
 from .generation import RANGES, Sampling
 from .generation_tabs import MultiGenerationTab, MultiPromptTab
 from .sweep_tab import SweepTab
-from .views import Debounce, Panel, card, escape, row, sync_figures
+from .views import Debounce, Panel, card, escape, on_scale, row, sync_figures
 from .workspace import Workspace
 
-# %% ../nbs/36_amplification_panel.ipynb #2529bce8
+# %% ../nbs/36_amplification_panel.ipynb #4d0399da
 class NumberField(W.VBox):
     "A labelled number with a slider below."
     def __init__(
@@ -35,9 +35,10 @@ class NumberField(W.VBox):
         tooltip: str = "",
     ):
         whole, at = isinstance(step, int), dict(min=low, max=max(high, value), step=step, tooltip=tooltip or label)
-        self.slider = (W.IntSlider if whole else W.FloatSlider)(value, readout=False, **at)
+        self.slider = (W.IntSlider if whole else W.FloatSlider)(low, readout=False, **at)
+        self.slider.value = on_scale(self.slider, value)
         self.number = (W.BoundedIntText if whole else W.BoundedFloatText)(value, continuous_update=False, **at)
-        self.slider.observe(lambda c: self._moved(round(c.new, 6)), "value")     # sliders count in binary
+        self.slider.observe(lambda c: c.new != on_scale(self.slider, self._told) and self._moved(round(c.new, 6)), "value")     # sliders count in binary
         self.number.observe(lambda c: self._moved(c.new), "value")
         self.call, self._told = call, value
         super().__init__([W.Box([W.HTML(f"<span>{escape(label)}</span>"), self.number]), self.slider])
@@ -46,7 +47,8 @@ class NumberField(W.VBox):
     def _moved(self, value):
         "Bring the other one along, and tell once."
         if value == self._told: return
-        self._told = self.number.value = self.slider.value = value
+        self._told = self.number.value = value
+        self.slider.value = on_scale(self.slider, value)
         self.call()
 
     @property
@@ -61,7 +63,8 @@ class NumberField(W.VBox):
     ) -> None:
         "Show a number."
         self._told = value
-        for w in self.slider, self.number: w.max, w.disabled, w.value = max(w.max, value), not on, value
+        for w in self.slider, self.number: w.max, w.disabled = max(w.max, value), not on
+        self.number.value, self.slider.value = value, on_scale(self.slider, value)
 
 # %% ../nbs/36_amplification_panel.ipynb #98975bc0
 class SideBar(W.VBox):
