@@ -7,8 +7,8 @@ __all__ = ['ADAPTERS', 'PANELS', 'POLICY', 'VOILA_OPTIONS', 'model_shapes', 'nam
            'read_prompts', 'printable', 'side_by_side', 'Answers', 'generate_job', 'write_sweep_page', 'what_to_sweep',
            'open_task', 'Swept', 'sweep_job', 'app_notebook', 'free_port', 'Served', 'panel_job']
 
-# %% ../nbs/84_amplify_jobs.ipynb #cdfdee43
-import importlib.util, json, os, shutil, socket
+# %% ../nbs/84_amplify_jobs.ipynb #b0445eae
+import importlib.util, json, os, shutil, socket, warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -331,7 +331,7 @@ def free_port(
         if _is_free(p): return p
     raise ValueError(f"--port: {port or '8866 … 8965'} is taken on this machine; is the panel open already?")
 
-# %% ../nbs/84_amplify_jobs.ipynb #2f9ab96c
+# %% ../nbs/84_amplify_jobs.ipynb #7af102de
 def _whole(where):
     "A directory's whole path; what is none, such as a hub id, as it is."
     return str(Path(where).resolve()) if where not in LAB_BASES and Path(where).is_dir() else where
@@ -360,7 +360,8 @@ class Served(NamedTuple):
         if importlib.util.find_spec("voila") is None: raise ImportError("panels need Voila: pip install 'llgbm[panel]'")
         from voila.app import main
         os.environ.update(self.settings)
-        main([str(self.notebook), *VOILA_OPTIONS, f"--port={self.port}", "--Voila.port_retries=0", *["--no-browser"] * (not browser)])
+        warnings.simplefilter("ignore", DeprecationWarning)      # of how options are spelled
+        main([str(self.notebook), *VOILA_OPTIONS, f"--port={self.port}", "--Voila.port_retries=0", "--show_tracebacks=True", *["--no-browser"] * (not browser)])
 
 def panel_job(
     name: str,                             # a key of `PANELS`
