@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['ADAPTERS', 'PANELS', 'POLICY', 'VOILA_OPTIONS', 'model_shapes', 'naming_config', 'show_job', 'amplify_job',
-           'read_prompts', 'printable', 'side_by_side', 'Answers', 'generate_job', 'write_sweep_page', 'what_to_sweep',
+           'prompts_in', 'printable', 'side_by_side', 'Answers', 'generate_job', 'write_sweep_page', 'what_to_sweep',
            'open_task', 'Swept', 'sweep_job', 'app_notebook', 'free_port', 'Served', 'panel_job']
 
-# %% ../nbs/84_amplify_jobs.ipynb #b0445eae
+# %% ../nbs/84_amplify_jobs.ipynb #d5ed9d78
 import importlib.util, json, os, shutil, socket, warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import wrap
 from typing import NamedTuple
@@ -27,11 +27,11 @@ from . import lab
 from .amplification import MAX_NAME, AmplificationConfig, AmplifiedAdapter, Resolved, load_configs
 from .atlas import html_page
 from .files import as_html, near_names, write_text
-from .generation import Generation, GenerationLog, Generations, Request, Sampling
+from .generation import Generation, GenerationLog, Generations, Request, Sampling, plan_rows
 from .lab import LAB_BASES, lab_base_dir
 from .lora import base_name, find_adapters
 from .models import one_thread
-from .probes import load_probes
+from .rounds import as_csv, read_prompts
 from .sweeps import WEIGHTS, Sweep, checker, exactly, sweep, sweep_weights
 from .tasks import TASK_FILE, TaskData, read_task
 from .variants import Models, VariantMaker, columns_of, open_models
@@ -85,24 +85,13 @@ def amplify_job(
     c = AmplificationConfig.load_yaml(config)
     with naming_config(config, c, adapters): return c.compile(output_dir, adapters, model_shapes(base_model))
 
-# %% ../nbs/84_amplify_jobs.ipynb #62ec4444
-def read_prompts(
-    path: str | Path, # a text or JSONL file
-) -> list[str | list[dict[str, str]]]: # texts and conversations
-    "Read prompts. Raises `FileNotFoundError`, or `ValueError` naming the file and the line."
+# %% ../nbs/84_amplify_jobs.ipynb #2cf8860c
+def prompts_in(
+    path: str | Path, # a .txt, .jsonl or .csv file
+) -> list[str | list[dict[str, str]]]: # texts and conversations, each one once
+    "Read prompts from a file. Raises `FileNotFoundError`, or `ValueError` naming the file and the line."
     if not (path := Path(path)).is_file(): raise FileNotFoundError(f"{path}: no such file of prompts")
-    if path.suffix != ".jsonl": return load_probes(path)
-    found = [_prompt_in(line, f"{path}, line {i}") for i, line in enumerate(path.read_bytes().split(b"\n"), 1) if line.strip()]
-    if not found: raise ValueError(f"{path}: holds no prompts")
-    return found
-
-def _prompt_in(line, where):
-    "The prompt of one record."
-    try: record = json.loads(line)
-    except ValueError as e: raise ValueError(f"{where}: not JSON: {e}") from e
-    if not isinstance(record, dict) or "prompt" not in record: raise ValueError(f'{where}: not a record like {{"prompt": "…"}}: {record!r:.60}')
-    try: return Request(record["prompt"]) and record["prompt"]
-    except ValueError as e: raise ValueError(f"{where}: {e}") from e
+    return read_prompts(str(path), path.read_bytes(), conversations=True)
 
 # %% ../nbs/84_amplify_jobs.ipynb #484d00d3
 def printable(
@@ -159,7 +148,7 @@ class Answers:
     def __repr__(self): return side_by_side(self.prompts, self.generations)
     def _repr_html_(self): return self.table()[["prompt", "variant", "sample", "text", "finish"]].to_html(index=False, escape=True, max_rows=60, formatters=dict(prompt=str, text=str))
 
-# %% ../nbs/84_amplify_jobs.ipynb #0dd1c141
+# %% ../nbs/84_amplify_jobs.ipynb #61536ba5
 def _read_configs(configs, maker):
     "Read configs, and make their variants once, so that what is wrong is said with the file's name."
     listed = [configs] if isinstance(configs, (str, Path)) else list(configs)
@@ -172,7 +161,7 @@ def _read_configs(configs, maker):
 
 def _requests(prompts, **kw):
     "Requests of texts and conversations, or of a file of them."
-    return tuple(Request(p, **kw) for p in (read_prompts(prompts) if isinstance(prompts, (str, Path)) else prompts))
+    return tuple(Request(p, **kw) for p in (prompts_in(prompts) if isinstance(prompts, (str, Path)) else prompts))
 
 @contextmanager
 def _opened(models, base_model, finetuned, engine, log, **kw):
@@ -182,6 +171,12 @@ def _opened(models, base_model, finetuned, engine, log, **kw):
         models = open_models(base_model, finetuned, engine, log=log, **kw)
         try: yield models
         finally: models.close()
+
+def _in_parts(models, requests, columns, listen, most=64):
+    "Ask some requests at a time: what was answered is in the log, whatever happens to the rest. What can't be asked is said before."
+    plan_rows(models.base.tokenizer, requests, [columns[0].name], models.base.context)
+    parts = [(s, models.ask(requests[s:s + most], columns, listen)) for s in range(0, len(requests), most)]
+    return Generations(replace(g, request=s + g.request) for s, part in parts for g in part)
 
 def generate_job(
     prompts: Sequence[str | Sequence[Mapping[str, str]]] | str | Path, # texts and conversations, or a file of them
@@ -210,8 +205,8 @@ def generate_job(
     out = Path(output_dir)
     files = dict(log=out / "generations.jsonl", table=out / "generations.csv")
     with _opened(models, base_model, finetuned, engine, files["log"], **kw) as m, tqdm(total=len(requests) * len(columns) * sampling.n, desc="answers", disable=not progress) as bar:
-        answers = Answers(requests, m.ask(requests, columns, lambda t: bar.update(bool(t.finish))), files)
-    write_text(files["table"], answers.table().to_csv(index=False))
+        answers = Answers(requests, _in_parts(m, requests, columns, lambda t: bar.update(bool(t.finish))), files)
+    write_text(files["table"], as_csv(answers.table().to_dict("records")))
     return answers
 
 # %% ../nbs/84_amplify_jobs.ipynb #8ac8eb4f

@@ -439,10 +439,11 @@ def run_rows(
                        logits_processor=transformers.LogitsProcessorList([steps]), stopping_criteria=transformers.StoppingCriteriaList([steps.done]))
     return [s.result() for s in states]
 
-# %% ../nbs/31_generation.ipynb #e0fe09d3
+# %% ../nbs/31_generation.ipynb #e87fba54
 class Engine(Protocol):
     "What answers requests."
     tokenizer: PreTrainedTokenizerBase
+    context: int | None # tokens of prompt and answer that the model reads at most
 
     def generate(self, requests: Request | Sequence[Request], variants: Mapping | None = None, listen: Listener | None = None, only: Collection[tuple[int, str]] | None = None) -> Generations:
         "Answer every request with every variant, or `only` some."
@@ -500,7 +501,7 @@ class TransformersEngine:
         max_bytes: int | None = None,                    # memory that a batch may take; by default half a GPU's, or 2 GiB
         check_base: bool = True,                         # refuse adapters made for a base of another name
     ):
-        self.base, self.tokenizer, self.max_bytes = base, base.tokenizer, max_bytes or _free_bytes(base.model)
+        self.base, self.tokenizer, self.context, self.max_bytes = base, base.tokenizer, context_size(base.model), max_bytes or _free_bytes(base.model)
         self.log, self.checked, self._kept = open_log(log), CheckedAdapters(base.model, check_base), (None, None)
 
     def settings(self) -> dict:
@@ -523,7 +524,7 @@ class TransformersEngine:
         only: Collection[tuple[int, str]] | None = None, # (index of a request, name of a variant) to answer; by default all
     ) -> Generations:                     # by request, variant and sample
         "Answer every request with every variant. Raises `AdapterError` listing what is wrong with any variant, and `ValueError` as `plan_rows`."
-        requests, variants, rows = plan_call(self.tokenizer, requests, variants, context_size(self.base.model), only)
+        requests, variants, rows = plan_call(self.tokenizer, requests, variants, self.context, only)
         hashes, out = self.checked.all(variants), {}
         for at in batch_rows(self.base.model, rows, variants, self.max_bytes):
             some = {n: variants[n] for n in dict.fromkeys(rows[i].variant for i in at)}

@@ -403,19 +403,22 @@ def join_prompts(
         if regex.search(r"(?m)^---[ \t]*$", p): raise ValueError(f"prompt {i} holds a line of ---, which separates prompts here: {p!r:.60}")
     return "\n".join(prompts) if all("\n" not in p for p in prompts) else "\n---\n".join(prompts) + "\n---"
 
-# %% ../nbs/34_rounds.ipynb #2ca09d51
-def _prompt_field(d, where):
+# %% ../nbs/34_rounds.ipynb #5d5d73a5
+def _prompt_field(d, where, conversations=False):
     "The field `prompt` of a record."
     if not isinstance(d, dict) or "prompt" not in d: raise ValueError(f"{where}: no field 'prompt'{near_names('prompt', list(d)) if isinstance(d, dict) else ''}")
-    if not isinstance(d["prompt"], str): raise ValueError(f"{where}: 'prompt' must be a text, got {d['prompt']!r:.60}")
+    if isinstance(d["prompt"], list) and conversations:
+        try: return list(Request(d["prompt"]).prompt)
+        except ValueError as e: raise ValueError(f"{where}: {e}") from e
+    if not isinstance(d["prompt"], str): raise ValueError(f"{where}: 'prompt' must be a text{' or a conversation' * conversations}, got {d['prompt']!r:.60}")
     return d["prompt"]
 
-def _json_lines(name, text):
+def _json_lines(name, text, conversations):
     for i, line in enumerate(text.split("\n"), 1):
         if not line.strip(): continue
         try: d = json.loads(line)
         except (ValueError, RecursionError) as e: raise ValueError(f"{name}, line {i}: no JSON: {e}") from None
-        yield d if isinstance(d, str) else _prompt_field(d, f"{name}, line {i}")
+        yield d if isinstance(d, str) else _prompt_field(d, f"{name}, line {i}", conversations)
 
 def _csv_prompts(name, text):
     try:
@@ -423,19 +426,20 @@ def _csv_prompts(name, text):
     except csv.Error as e: raise ValueError(f"{name}: no CSV: {e}") from None
 
 def read_prompts(
-    name: str,            # of the file: its ending says what it is
-    data: bytes,          # its content
-) -> list[str]:           # each one once
+    name: str,                   # of the file: its ending says what it is
+    data: bytes,                 # its content
+    conversations: bool = False, # take them from .jsonl files, too
+) -> list[str | list[dict[str, str]]]: # each one once
     "Read prompts from a file: .txt, .jsonl or .csv. Raises `ValueError` naming the file and the line."
     if len(data) > LARGEST_FILE: raise ValueError(f"{name}: has {len(data) >> 20} MB, at most {LARGEST_FILE >> 20} are read")
     try: text = bytes(data).decode("utf-8-sig")
     except UnicodeDecodeError as e: raise ValueError(f"{name}: is no text in UTF-8: {e}") from None
     kind = Path(name).suffix.lower()
-    if kind in (".jsonl", ".ndjson"): found = _json_lines(name, text)
+    if kind in (".jsonl", ".ndjson"): found = _json_lines(name, text, conversations)
     elif kind == ".csv": found = _csv_prompts(name, text)
     elif kind in (".txt", ".md", ""): found = split_prompts(text)
     else: raise ValueError(f"{name}: .txt, .jsonl or .csv is wanted")
-    found = list(dict.fromkeys(p for p in found if p.strip()))
+    found = list({json.dumps(p): p for p in found if not isinstance(p, str) or p.strip()}.values())
     if not found: raise ValueError(f"{name}: holds no prompts")
     return found
 

@@ -20,7 +20,7 @@ from .generation import Engine, GenerationLog, Generations, Listener, Request, T
 from .lab import LAB_BASES, lab_base_dir, open_base
 from .vllm_engine import VLLMEngine, VLLMServer
 
-# %% ../nbs/32_variants.ipynb #a93b5b6c
+# %% ../nbs/32_variants.ipynb #5e689508
 def _signature(
     source: Source, # of an adapter
 ) -> Any:
@@ -47,15 +47,16 @@ class VariantMaker:
         if not config.adapters: return Variant(None, config=config.to_dict())
         sources = config.sources(self.adapters)
         key = hash_json(config.to_dict()["adapters"]), tuple(map(_signature, sources.values()))
-        if key not in self._made: self._made[key] = self._new(config)
+        if key not in self._made: self._made[key] = self._new(config, sources)
         self._made.move_to_end(key)
         while len(self._made) > self.keep: self._made.popitem(last=False)
         return replace(self._made[key], config=config.to_dict())
 
-    def _new(self, config):
+    def _new(self, config, sources):
         weights = config.resolve(self.model, self.adapters).weights
         flat = {m if len(weights) == 1 else f"{a}: {m}": w for a, ws in weights.items() for m, w in ws.items()}
-        return Variant(config.apply(self.adapters, self.model), weights=flat)
+        file = next(iter(sources.values())).file if len(sources) == 1 and not any(config.rules().values()) else None
+        return Variant(config.apply(self.adapters, self.model), file and str(file.parent), flat)
 
     def plain(
         self,
