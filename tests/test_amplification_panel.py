@@ -1,5 +1,5 @@
 "The amplification panel in a real browser, as an app of Voila and in JupyterLab: what is clicked is in files, and is there again."
-import json, os, shutil, subprocess, sys
+import json, os, secrets, shutil, subprocess, sys
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +12,7 @@ from repository import ROOT
 
 pytestmark = needs_browser
 APP, EVIL = ROOT/'nbs/apps/amplify.ipynb', '<img id=evil src=x onerror="document.title=1">'
+TOKEN = secrets.token_hex(16)
 
 def folder_and_env(tmp):
     "A workspace whose answers are short and always the same, and what tells the app of it."
@@ -31,14 +32,14 @@ def voila(tmp, env):
 def lab(tmp, env):
     (tmp/'desk').mkdir()
     shutil.copy(APP, tmp/'desk/amplify.ipynb')
-    flags = ['--IdentityProvider.token=', '--LabApp.expose_app_in_browser=True', f'--ServerApp.root_dir={tmp}/desk', '--ServerApp.ip=127.0.0.1']
+    flags = [f'--IdentityProvider.token={TOKEN}', '--allow-root', '--LabApp.expose_app_in_browser=True', f'--ServerApp.root_dir={tmp}/desk', '--ServerApp.ip=127.0.0.1']
     return serving('jupyterlab', *flags, env=env, out=tmp, ready='api')
 
 def run_in_lab(page):
     "Run the notebook's cells, and save it with what they show."
     page.wait_for_selector('.jp-Notebook .jp-Cell')
-    page.wait_for_function("document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status == 'idle'")
-    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for_function("(c => c?.isReady && c.session?.kernel?.status == 'idle')(window.jupyterapp?.shell.currentWidget?.sessionContext)")
+    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.revealed; await window.jupyterapp.commands.execute('notebook:run-all-cells') }")
     is_ready(page)
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
 
@@ -51,7 +52,7 @@ def desk(request, tmp_path_factory):
         def again():
             page.reload(wait_until='commit')
             is_ready(page)
-        page.goto(url + 'lab/tree/amplify.ipynb' * in_lab, wait_until='commit')
+        page.goto(url + f'lab/tree/amplify.ipynb?token={TOKEN}' * in_lab, wait_until='commit')
         if in_lab: run_in_lab(page)
         is_ready(page)
         yield SimpleNamespace(page=page, out=out, again=again, kind=request.param, log=tmp/'server.log')
