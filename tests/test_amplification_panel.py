@@ -61,6 +61,8 @@ def turn_to(page, tab):
     page.locator('.llgbm-tabs button', has_text=tab).click()
     page.wait_for_function("t => document.querySelector('.llgbm-tabs button.mod-active')?.textContent.trim() == t", arg=tab)
 
+def button(page, text): return page.locator('.llgbm-panel button:visible').get_by_text(text, exact=True).first
+
 def enter(page, where, text):
     page.locator(where).fill(text)
     page.keyboard.press('Enter')
@@ -72,7 +74,7 @@ def weights(desk):
 
 def test_config_is_built_by_clicking(desk):
     page = desk.page
-    page.get_by_role('button', name='New').first.click()
+    button(page, 'New').click()
     page.wait_for_selector('.llgbm-configname input')
     enter(page, '.llgbm-configname input', 'louder')
     page.wait_for_selector('.llgbm-config.chosen button:has-text("louder")')
@@ -84,7 +86,7 @@ def test_config_is_built_by_clicking(desk):
     page.keyboard.press('ArrowRight')
     page.wait_for_function("[...document.querySelectorAll('.llgbm-comesto td')].every(t => t.textContent == '2.1')")
     assert page.locator('.llgbm-weightfield input[type=number]').input_value() == '2.1'
-    page.get_by_role('button', name='+ rule').click()
+    button(page, '+ rule').click()
     page.wait_for_function("document.querySelectorAll('.llgbm-rule').length == 2")
     page.locator('.llgbm-layersfield select').nth(1).select_option(label='one layer')
     page.locator('.llgbm-layer:visible input').nth(0).fill('3')
@@ -113,7 +115,7 @@ def test_nonsense_is_said_at_its_field(desk):
     assert page.locator('.llgbm-error').count() == 0
 
 def test_adapter_is_compiled(desk):
-    desk.page.get_by_role('button', name='Compile').click()
+    button(desk.page, 'Compile').click()
     path = desk.page.wait_for_selector('.llgbm-code').inner_text()
     assert path.startswith(str(desk.out/'compiled')) and len(LoraAdapter.from_pretrained(path).pairs) == 8
 
@@ -122,7 +124,7 @@ def test_columns_are_generated(desk):
     turn_to(page, 'Multi-generation')
     page.locator('.llgbm-wide textarea:visible').fill('Tell me 3 plus 4.')
     page.locator('.llgbm-fields textarea:visible').nth(1).fill(EVIL)               # answers that begin with HTML
-    page.locator('button:visible', has_text='Generate').first.click()
+    page.locator('.llgbm-panel button:visible', has_text='Generate').first.click()
     page.wait_for_function("document.querySelectorAll('.llgbm-answer .llgbm-text').length == 3 && !document.querySelector('.llgbm-spin')")
     assert page.locator('.llgbm-answer b').all_inner_texts() == ['base', 'math/shout/0', 'louder']
     assert all(EVIL in t for t in page.locator('.llgbm-answer .llgbm-text').all_inner_texts()) and page.query_selector('#evil') is None
@@ -142,7 +144,7 @@ def test_two_turns_of_a_chat(desk):
     assert page.query_selector('#evil') is None
     page.locator('.llgbm-chat-assistant').last.get_by_role('button', name='Edit').click()
     page.locator('.llgbm-chat-editor textarea').fill(f'{EVIL} is what I say')
-    page.get_by_role('button', name='Save', exact=True).click()
+    button(page, 'Save').click()
     page.wait_for_selector('.llgbm-chat-assistant:has-text("is what I say")')
     assert EVIL in page.locator('.llgbm-chat-message').last.inner_text() and page.query_selector('#evil') is None
 
