@@ -593,7 +593,7 @@ def _save(self: AmplificationTab):
     self.form.settle()
     self.panel.worker.say(f"written to {self.editor.save_copy(self.path.value.strip())}")
 
-# %% ../nbs/35_amplification_tab.ipynb #842bbe5a
+# %% ../nbs/35_amplification_tab.ipynb #86f25e23
 class _Row(W.Box):
     "A config in the list."
     def __init__(self, name, pick, activate):
@@ -612,7 +612,7 @@ class _Row(W.Box):
 def _refresh_list(self: AmplificationTab):
     "A row for each config."
     configs, e = self.space.configs, self.editor
-    if list(self.rows) != list(configs):
+    if list(self.rows) != list(configs) or not self.list_box.children:
         rows = {n: self.rows.get(n) or _Row(n, lambda n=n: self.did(lambda: e.pick(n)), lambda on, n=n: self.did(lambda: e.activate(n, on), False)) for n in configs}
         old, self.rows = self.rows, rows
         self.list_box.children = tuple(rows.values()) or (W.HTML("<p class='soft'>None yet.</p>"),)

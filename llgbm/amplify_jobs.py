@@ -7,7 +7,7 @@ __all__ = ['ADAPTERS', 'PANELS', 'POLICY', 'VOILA_OPTIONS', 'model_shapes', 'nam
            'prompts_in', 'printable', 'side_by_side', 'Answers', 'generate_job', 'write_sweep_page', 'what_to_sweep',
            'open_task', 'Swept', 'sweep_job', 'app_notebook', 'free_port', 'Served', 'panel_job']
 
-# %% ../nbs/84_amplify_jobs.ipynb #d5ed9d78
+# %% ../nbs/84_amplify_jobs.ipynb #40ba154d
 import importlib.util, json, os, shutil, socket, warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -27,7 +27,7 @@ from . import lab
 from .amplification import MAX_NAME, AmplificationConfig, AmplifiedAdapter, Resolved, load_configs
 from .atlas import html_page
 from .files import as_html, near_names, write_text
-from .generation import Generation, GenerationLog, Generations, Request, Sampling, plan_rows
+from .generation import Generation, Generations, Request, Sampling, plan_rows
 from .lab import LAB_BASES, lab_base_dir
 from .lora import base_name, find_adapters
 from .models import one_thread
@@ -232,7 +232,7 @@ def write_sweep_page(
     body = f"{_STYLE}{head}{figure}{measures}<section><h2>What was said</h2>{said}</section>"
     return write_text(path, html_page(f"{found.name}: a sweep", body, dict(sweep=json.loads(found.figure().to_json())), "function all(){for(const k in F)draw(k,F[k])}dark.addEventListener('change',all);all();"))
 
-# %% ../nbs/84_amplify_jobs.ipynb #e69144d3
+# %% ../nbs/84_amplify_jobs.ipynb #153eb25d
 def what_to_sweep(
     what: str | Path, # a config's YAML file, or an adapter: an id, a directory, or on the hub
 ) -> AmplificationConfig:
@@ -292,7 +292,7 @@ def sweep_job(
     check = checker(regex) or check
     with naming_config(what, config, adapters): VariantMaker(adapters, model_shapes(base_model)).make(config)
     out = Path(output_dir)
-    with _opened(models, base_model, finetuned, engine, GenerationLog(out / "generations.jsonl", keep_adapters=False), **kw) as m:
+    with _opened(models, base_model, finetuned, engine, out / "generations.jsonl", **kw) as m:
         found = sweep(m.engine(config.targets[0], config.name), config, requests, weights, check, adapters=adapters, progress=progress)
     return Swept(found, dict(table=found.to_csv(out / "sweep.csv"), sweep=found.save(out / "sweep.json"), page=write_sweep_page(out / "sweep.html", found)))
 

@@ -8,7 +8,7 @@ __all__ = ['RANGES', 'Listener', 'Sampling', 'Request', 'prompt_text', 'prompt_t
            'plan_rows', 'Token', 'RowState', 'row_bytes', 'batch_rows', 'end_tokens', 'run_rows', 'Engine', 'plan_call',
            'CheckedAdapters', 'TransformersEngine', 'GenerationLog', 'open_log', 'Replay', 'replay']
 
-# %% ../nbs/31_generation.ipynb #9ec03d42
+# %% ../nbs/31_generation.ipynb #20762723
 import secrets, time, weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -27,6 +27,7 @@ from jinja2.exceptions import TemplateError
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from .amplification import AmplificationConfig
 from .files import append_jsonl, hash_json, read_jsonl
 from .functional_lora import attach
 from .lora import AdapterError, LoraAdapter, LoraBank
@@ -124,14 +125,15 @@ def prompt_tokens(
     if not ids: raise ValueError("request: the prompt is empty")
     return ids
 
-# %% ../nbs/31_generation.ipynb #deb6576f
+# %% ../nbs/31_generation.ipynb #1f5f0133
 @dataclass(frozen=True, eq=False)
 class Variant:
     "An adapter to ask, and how it came about."
     adapter: LoraAdapter | None        # None is the base
     path: str | None = None            # PEFT directory that it is, if any
     weights: Mapping[str, float] = field(default_factory=dict) # module path → factor that it was scaled by
-    config: Mapping[str, Any] = field(default_factory=dict)    # what it was made from, such as an amplification's configuration
+    config: Mapping[str, Any] = field(default_factory=dict)    # what it was made from, such as an amplification's configuration; `times` multiplies all of it
+    sources: Mapping[str, str] = field(default_factory=dict)   # directories of the adapters that `config` names: what it takes to make it again
 
 def as_variants(
     variants: Mapping[str, LoraAdapter | Variant | str | Path | None] | None, # name → adapter, its directory, or None for the base; None is the base alone
@@ -439,10 +441,11 @@ def run_rows(
                        logits_processor=transformers.LogitsProcessorList([steps]), stopping_criteria=transformers.StoppingCriteriaList([steps.done]))
     return [s.result() for s in states]
 
-# %% ../nbs/31_generation.ipynb #e87fba54
+# %% ../nbs/31_generation.ipynb #5ccbc54f
 class Engine(Protocol):
     "What answers requests."
     tokenizer: PreTrainedTokenizerBase
+    model: nn.Module    # its shapes; weights may be elsewhere
     context: int | None # tokens of prompt and answer that the model reads at most
 
     def generate(self, requests: Request | Sequence[Request], variants: Mapping | None = None, listen: Listener | None = None, only: Collection[tuple[int, str]] | None = None) -> Generations:
@@ -501,7 +504,8 @@ class TransformersEngine:
         max_bytes: int | None = None,                    # memory that a batch may take; by default half a GPU's, or 2 GiB
         check_base: bool = True,                         # refuse adapters made for a base of another name
     ):
-        self.base, self.tokenizer, self.context, self.max_bytes = base, base.tokenizer, context_size(base.model), max_bytes or _free_bytes(base.model)
+        self.base, self.max_bytes = base, max_bytes or _free_bytes(base.model)
+        self.model, self.tokenizer, self.context = *base, context_size(base.model)
         self.log, self.checked, self._kept = open_log(log), CheckedAdapters(base.model, check_base), (None, None)
 
     def settings(self) -> dict:
@@ -534,13 +538,13 @@ class TransformersEngine:
         if self.log: self.log.add(self.settings(), requests, variants, hashes, results)
         return results
 
-# %% ../nbs/31_generation.ipynb #9bdb5d2f
+# %% ../nbs/31_generation.ipynb #39e57718
 class GenerationLog:
     "A JSONL file of all that was generated, and the adapters that are nowhere else."
     def __init__(
         self,
         path: str | Path,            # a JSONL file, made if missing
-        keep_adapters: bool = True,  # save adapters that have no directory, once each, in `<path without suffix>_adapters`
+        keep_adapters: bool = True,  # save adapters that have no directory and no recipe, once each, in `<path without suffix>_adapters`
     ):
         self.path, self.keep_adapters = Path(path), keep_adapters
 
@@ -553,7 +557,7 @@ class GenerationLog:
 
     def _place(self, variant, fingerprint):
         "The directory of a variant's adapter, if there is one; saved first where nobody else did."
-        if variant.path or variant.adapter is None or not self.keep_adapters: return variant.path
+        if variant.path or variant.sources or variant.adapter is None or not self.keep_adapters: return variant.path
         to = self.adapter_path(fingerprint)
         if not to.exists(): variant.adapter.save_pretrained(to)
         return str(to.absolute())
@@ -568,7 +572,7 @@ class GenerationLog:
     ) -> None:
         "Note the results of one call, a record each."
         call, now = secrets.token_hex(8), datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        who = {n: dict(column=k, adapter=hashes[n], path=self._place(v, hashes[n]), weights=dict(v.weights), config=dict(v.config)) for k, (n, v) in enumerate(variants.items())}
+        who = {n: dict(column=k, adapter=hashes[n], path=self._place(v, hashes[n]), weights=dict(v.weights), config=dict(v.config), sources=dict(v.sources)) for k, (n, v) in enumerate(variants.items())}
         for g in results: append_jsonl(self.path, dict(call=call, time=now, engine=settings, asked=asdict(requests[g.request]), **who[g.variant], **asdict(g)))
 
     def records(self) -> list[dict]: # in the order they were added
@@ -581,7 +585,7 @@ def open_log(
     "Return a log as it is, or the one that a file holds."
     return log if log is None or isinstance(log, GenerationLog) else GenerationLog(log)
 
-# %% ../nbs/31_generation.ipynb #14ad588e
+# %% ../nbs/31_generation.ipynb #6ae6852d
 class Replay(NamedTuple):
     "Records and what came when they were asked again."
     records: list[dict]      # as logged
@@ -597,7 +601,15 @@ def _request(asked):
     "A request from a record."
     return Request(**{**asked, "sampling": Sampling(**asked["sampling"])})
 
-def _find_adapter(record, given, log):
+def _make_again(record, model):
+    "The adapter that a record's recipe gives. Raises `ValueError` where that can't be followed any more."
+    recipe = dict(record["config"])
+    times = recipe.pop("times", 1)
+    try: made = AmplificationConfig.from_dict(recipe).apply(record["sources"], model)
+    except (OSError, ValueError) as e: raise ValueError(f"the adapter of variant {record['variant']!r} can't be made again: {e}") from e
+    return made if times == 1 else made.scale(times)
+
+def _find_adapter(record, given, log, model):
     "The adapter of a record. Raises `ValueError` when it can't be found, or isn't what it was."
     want, kept = record["adapter"], log and log.adapter_path(record["adapter"] or "")
     if want is None: return None
@@ -606,6 +618,9 @@ def _find_adapter(record, given, log):
     places = [p for p in (record["path"], kept) if p and Path(p).is_dir()]
     for p in places:
         if (a := LoraAdapter.from_pretrained(p, name=record["variant"])).fingerprint() == want: return a
+    if record.get("sources"):
+        if (a := _make_again(record, model)).fingerprint() == want: return a
+        places = [", ".join(record["sources"].values())]
     why = f"{places[0]} holds another one by now" if places else f"its directory {record['path']} is gone" if record["path"] else "it was never saved"
     raise ValueError(f"the adapter of variant {record['variant']!r} (fingerprint {want[:12]}…) can't be found: {why}; give it in `variants`")
 
@@ -629,6 +644,6 @@ def replay(
         _check_engine(engine.settings(), rs[0])
         asked = {r["request"]: _request(r["asked"]) for r in rs}
         who, place = {r["variant"]: r for r in sorted(rs, key=lambda r: r["column"])}, {i: k for k, i in enumerate(asked)}
-        got = engine.generate(list(asked.values()), {n: Variant(_find_adapter(r, given, log), r["path"], r["weights"], r["config"]) for n, r in who.items()}, only={(place[r["request"]], r["variant"]) for r in rs})
+        got = engine.generate(list(asked.values()), {n: Variant(_find_adapter(r, given, log, engine.model), r["path"], r["weights"], r["config"], r.get("sources", {})) for n, r in who.items()}, only={(place[r["request"]], r["variant"]) for r in rs})
         out |= {(call, [*asked][g.request], g.variant, g.sample): g for g in got}
     return Replay(list(records), Generations(out[r["call"], r["request"], r["variant"], r["sample"]] for r in records))

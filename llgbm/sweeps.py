@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['Check', 'WEIGHTS', 'Scalable', 'Verdict', 'COLUMNS', 'ONLY_TEXT', 'PANELS', 'checker', 'exactly', 'wilson',
-           'sweep_weights', 'adapter_of', 'weighted', 'Text', 'read_text', 'TokenScores', 'token_scores', 'repetition',
+           'sweep_weights', 'variant_of', 'weighted', 'Text', 'read_text', 'TokenScores', 'token_scores', 'repetition',
            'answer_facts', 'answer_perplexity', 'weight_deltas', 'Thresholds', 'Effect', 'judge', 'Step', 'as_requests',
            'asked', 'Sweep', 'sweep', 'panels_of', 'effect_check']
 
-# %% ../nbs/33_sweeps.ipynb #3163cb66
+# %% ../nbs/33_sweeps.ipynb #32402901
 import math, re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +37,7 @@ from .generation import Engine, Generation, Generations, Request, Sampling, Toke
 from .lora import LoraAdapter, LoraBank
 from .models import Base, check_length
 from .probes import ProbeTokens, pad_probes, tokenize_probes
+from .variants import VariantMaker
 
 # %% ../nbs/33_sweeps.ipynb #2d07d0b9
 Check = Callable[[str, str], bool] | str | re.Pattern | None
@@ -70,7 +71,7 @@ def wilson(
     low, high = ((middle + s * half) / (1 + z * z / n) for s in (-1, 1))
     return max(0., low), min(1., high)
 
-# %% ../nbs/33_sweeps.ipynb #3d8189cc
+# %% ../nbs/33_sweeps.ipynb #b21051fc
 WEIGHTS: tuple[float, ...] = (-1, -.5, 0, .25, .5, .75, 1, 1.5, 2, 3, 4)
 
 def sweep_weights(
@@ -86,25 +87,26 @@ Scalable = AmplificationConfig | Variant | LoraAdapter | str | Path
 
 def _name(what): return str(getattr(what, "name", "") or (what.config.get("name") if isinstance(what, Variant) else Path(what).name if isinstance(what, (str, Path)) else "") or "adapter")
 
-def adapter_of(
+def variant_of(
     what: Scalable,                 # a config, a variant, an adapter or its directory
     adapters: Where = None,         # where a config's adapters are
     model: nn.Module | None = None, # the base, if it is loaded
-) -> LoraAdapter:
+) -> Variant:
     "Return what is to be scaled. Raises `ValueError` where there is no adapter, and as `AmplificationConfig.apply`."
-    if isinstance(what, AmplificationConfig): return what.apply(adapters, model)
-    if isinstance(what, Variant): what = what.adapter
-    if isinstance(what, (str, Path)): return LoraAdapter.from_pretrained(what)
-    if not isinstance(what, LoraAdapter): raise ValueError(f"a config, a variant, an adapter or its directory is wanted, got {'the base, which has nothing to scale' if what is None else type(what).__name__}")
+    if isinstance(what, AmplificationConfig): what = VariantMaker(adapters, model).make(what)
+    if isinstance(what, (str, Path)): what = VariantMaker().plain(str(what), _name(what))
+    if isinstance(what, LoraAdapter): what = Variant(what, config=dict(name=_name(what)))
+    if not isinstance(what, Variant) or what.adapter is None: raise ValueError(f"a config, a variant, an adapter or its directory is wanted, got {'the base, which has nothing to scale' if isinstance(what, Variant) else type(what).__name__}")
     return what
 
 def weighted(
-    adapter: LoraAdapter,
+    variant: Variant,              # with an adapter
     weights: Sequence[float],
-    name: str = "",                # by default the adapter's
+    name: str,                     # of what is scaled
 ) -> dict[str, Variant]:           # 'name × weight' → variant, in the order of weights
     "Make a variant for each weight; 0 is the base."
-    made = {f"{name or adapter.name} × {w:g}": Variant(adapter.scale(w) if w else None, weights={m: w for m in adapter.pairs}, config=dict(sweep=name or adapter.name, weight=w)) for w in weights}
+    own = variant.weights or {m: 1. for m in variant.adapter.pairs}
+    made = {f"{name} × {w:g}": Variant(variant.adapter.scale(w) if w else None, weights={m: o * w for m, o in own.items()}, config={**variant.config, "times": w}, sources=variant.sources) for w in weights}
     if len(made) < len(weights): raise ValueError("weights: some are the same to six digits")
     return made
 
@@ -363,7 +365,7 @@ class Sweep:
         if not found: raise ValueError(f"weight {weight:g} was not swept; there are {', '.join(f'{w:g}' for w in self.table.weight)}")
         return found
 
-# %% ../nbs/33_sweeps.ipynb #0cb6df40
+# %% ../nbs/33_sweeps.ipynb #6591527a
 def _reference(generations, base_name, given):
     "The base's answers to all requests, first samples, as texts to score."
     first = {g.request: g for g in generations if g.variant == base_name and g.sample == 0 and g.tokens}
@@ -371,7 +373,7 @@ def _reference(generations, base_name, given):
 
 def _model_measures(base, adapter, variants, generations, given, texts, probes, tell):
     "What needs the model itself: columns by variant name."
-    names, weights = list(variants), [v.config["weight"] for v in variants.values()]
+    names, weights = list(variants), [v.config["times"] for v in variants.values()]
     zero = names[weights.index(0)]
     others = [n for n in names if n != zero]
     scaled, where = [variants[n].adapter for n in others], [zero, *others]
@@ -425,7 +427,7 @@ def _can_score(engine, scores):
     if scores and not here: raise ValueError(ONLY_TEXT)
     return here and scores is not False
 
-# %% ../nbs/33_sweeps.ipynb #ea8da683
+# %% ../nbs/33_sweeps.ipynb #7e7adf67
 def _probe_tokens(base, probes, given):
     "Probes as tokens; the prompts by default."
     if isinstance(probes, ProbeTokens): return probes
@@ -435,10 +437,10 @@ def _rows(variants, generations, passed, measured, limits):
     "The table: one row for each weight."
     names, rows = list(variants), {}
     at = {n: [i for i, g in enumerate(generations) if g.variant == n] for n in names}
-    zero = next(n for n, v in variants.items() if v.config["weight"] == 0)
+    zero = next(n for n, v in variants.items() if v.config["times"] == 0)
     for n, v in variants.items():
         mine = [generations[i] for i in at[n]]
-        rows[n] = dict(weight=v.config["weight"], **_rate([passed[i] for i in at[n]], mine), **measured.get(n, {}), **answer_facts(mine, [generations[i] for i in at[zero]]))
+        rows[n] = dict(weight=v.config["times"], **_rate([passed[i] for i in at[n]], mine), **measured.get(n, {}), **answer_facts(mine, [generations[i] for i in at[zero]]))
     for row in rows.values(): row["effect"] = judge(row, rows[zero], limits).verdict
     table = pd.DataFrame(list(rows.values()))
     return table[[c for c in COLUMNS if c in table]]
@@ -465,18 +467,18 @@ def sweep(
     requests = as_requests(engine.tokenizer, requests, sampling)
     given = [prompt_tokens(engine.tokenizer, r) for r in requests]
     read = [read_text(engine.tokenizer, t, f"texts[{i}]") for i, t in enumerate([texts] if isinstance(texts, str) else texts)]
-    adapter = adapter_of(what, adapters, base and base.model)
-    variants = weighted(adapter, weights, name or _name(what))
+    scaled = variant_of(what, adapters, base and base.model)
+    variants = weighted(scaled, weights, name or _name(what))
     said, prompts, bar = None, [asked(r) for r in requests], _Progress(listen, progress)
     try:
         bar.start("answers", len(variants) * sum(r.sampling.n for r in requests))
         said = engine.generate(requests, variants, bar.hear)
         passed = [check and _passes(check, prompts[g.request], g) for g in said]
         if full: bar.start("tokens", max(1, len(weights) - 1) * (len(requests) + len(read)) + len(said))
-        measured = _model_measures(base, adapter, variants, said, given, read, _probe_tokens(base, probes, given), bar.add) if full else {}
+        measured = _model_measures(base, scaled.adapter, variants, said, given, read, _probe_tokens(base, probes, given), bar.add) if full else {}
     finally: bar.close()
     facts = dict(engine=engine.settings(), requests=[asdict(r) for r in requests], texts=len(read), thresholds=asdict(limits))
-    return Sweep(name or _name(what), _rows(variants, said, passed, measured, limits), said, [variants[g.variant].config["weight"] for g in said], passed, prompts, facts, () if full or scores is False else (ONLY_TEXT + ".",))
+    return Sweep(name or _name(what), _rows(variants, said, passed, measured, limits), said, [variants[g.variant].config["times"] for g in said], passed, prompts, facts, () if full or scores is False else (ONLY_TEXT + ".",))
 
 # %% ../nbs/33_sweeps.ipynb #f219bfc8
 def _listing(ws): return ", ".join(f"{w:g}" for w in ws)

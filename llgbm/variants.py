@@ -20,7 +20,7 @@ from .generation import Engine, GenerationLog, Generations, Listener, Request, T
 from .lab import LAB_BASES, lab_base_dir, open_base
 from .vllm_engine import VLLMEngine, VLLMServer
 
-# %% ../nbs/32_variants.ipynb #5e689508
+# %% ../nbs/32_variants.ipynb #48ca3c48
 def _signature(
     source: Source, # of an adapter
 ) -> Any:
@@ -55,8 +55,9 @@ class VariantMaker:
     def _new(self, config, sources):
         weights = config.resolve(self.model, self.adapters).weights
         flat = {m if len(weights) == 1 else f"{a}: {m}": w for a, ws in weights.items() for m, w in ws.items()}
-        file = next(iter(sources.values())).file if len(sources) == 1 and not any(config.rules().values()) else None
-        return Variant(config.apply(self.adapters, self.model), file and str(file.parent), flat)
+        places = {i: str(s.file.parent) for i, s in sources.items() if s.file}
+        plain = len(sources) == 1 and not any(config.rules().values())
+        return Variant(config.apply(self.adapters, self.model), next(iter(places.values()), None) if plain else None, flat, sources=places if len(places) == len(sources) else {})
 
     def plain(
         self,

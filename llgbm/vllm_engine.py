@@ -151,7 +151,7 @@ class WorkerProcess:
         try: pipe.close()
         except OSError: return     # it died with a line half read
 
-# %% ../nbs/31_vllm_engine.ipynb #62868d08
+# %% ../nbs/31_vllm_engine.ipynb #6ff09171
 def vllm_python(
     python: str | Path | None = None, # a Python that has vLLM; None: the environment variable LLGBM_VLLM_PYTHON, or this one
 ) -> str:
@@ -189,7 +189,7 @@ class VLLMEngine:
         self.python, self.log, self.dtype, self.device, self.seconds = vllm_python(python), open_log(log), dtype, device or pick_device().type, seconds
         wide = wider_size(AutoConfig.from_pretrained(model).get_text_config().to_dict()) if self.device == "cpu" else None
         self.files = Skeleton(model, wide, check_base)
-        self.tokenizer, self.context = self.files.tokenizer, context or context_size(self.files.model)
+        self.model, self.tokenizer, self.context = self.files.model, self.files.tokenizer, context or context_size(self.files.model)
         self.max_adapters, self.options, self.starts = max_adapters, dict(options or {}), 0
         self.worker, self.rank, self.numbers, self._lock = None, 0, {}, threading.Lock()
 
@@ -261,7 +261,7 @@ def _take(state, tokens, finish):
         if not state.finish: state.push(t, finish if i == len(tokens) - 1 else None)
     if finish and not state.finish: state.push(None, finish)
 
-# %% ../nbs/31_vllm_engine.ipynb #ffc68c78
+# %% ../nbs/31_vllm_engine.ipynb #35661d49
 def _check_url(url, allow_remote):
     "Raise `ValueError` for what is no address, or another machine's."
     parts = urlsplit(url)
@@ -288,7 +288,7 @@ class VLLMServer:
     ):
         self.url, self.log, self.api_key, self.parallel, self.seconds = _check_url(url, allow_remote), open_log(log), api_key or os.environ.get("VLLM_API_KEY"), parallel, seconds
         self.files = Skeleton(model, wide, check_base)
-        self.tokenizer, models = self.files.tokenizer, self.models()
+        self.model, self.tokenizer, models = self.files.model, self.files.tokenizer, self.models()
         self.served = served or next(iter(models), None)
         if self.served not in models: raise ValueError(f"{self.url} serves {', '.join(map(repr, models)) or 'nothing'}, not {self.served!r}")
         limit = models[self.served].get("max_model_len")
