@@ -476,7 +476,7 @@ def peek(
     "Read an adapter without its weights. Raises what `from_pretrained` raises."
     return _read_adapter(adapter_dir(path, subfolder), lambda w: _meta_tensors(w, header), name or Path(subfolder or path).name)
 
-# %% ../nbs/00_lora.ipynb #81419e26
+# %% ../nbs/00_lora.ipynb #e72683b6
 def _mode(values): return Counter(values).most_common(1)[0][0]
 def _tidy(x): return int(x) if float(x).is_integer() else float(x)
 
@@ -485,15 +485,25 @@ def _targets(adapter):
     keep = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
     return {k: adapter.config[k] for k in keep if adapter.config.get(k)} or dict(target_modules=sorted(adapter.pairs))
 
+@patch(as_prop=True)
+def as_read(self: LoraAdapter) -> bool:
+    "Whether the config that the adapter was read with still tells its ranks and scalings."
+    c = self.config
+    return {"r", "lora_alpha"} <= c.keys() and all((rank_of(c, m), scaling_of(c, m)) == (p.rank, p.scaling) for m, p in self.pairs.items())
+
+def _sizes(adapter):
+    "Ranks and scalings in PEFT's words: those that were read, if they still hold, as rank times scaling may be rounded."
+    if adapter.as_read: return {k: adapter.config[k] for k in ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern") if k in adapter.config}
+    ranks, alphas = adapter.ranks, {m: p.scaling * p.rank for m, p in adapter.pairs.items()}
+    r, alpha = _mode(ranks.values()), _mode(alphas.values())
+    return dict(r=r, lora_alpha=_tidy(alpha), rank_pattern={_escape(m): v for m, v in ranks.items() if v != r},
+                alpha_pattern={_escape(m): _tidy(v) for m, v in alphas.items() if v != alpha})
+
 @patch
 def peft_config(self: LoraAdapter) -> dict:
     "Return the contents of the adapter's `adapter_config.json`."
-    ranks, alphas = self.ranks, {m: p.scaling * p.rank for m, p in self.pairs.items()}
-    r, alpha = _mode(ranks.values()), _mode(alphas.values())
     return dict(peft_type="LORA", task_type=self.config.get("task_type", "CAUSAL_LM"), base_model_name_or_path=self.base, inference_mode=True,
-        r=r, lora_alpha=_tidy(alpha), lora_dropout=0.0, bias="none", fan_in_fan_out=bool(self.config.get("fan_in_fan_out", False)),
-        rank_pattern={_escape(m): v for m, v in ranks.items() if v != r},
-        alpha_pattern={_escape(m): _tidy(v) for m, v in alphas.items() if v != alpha}, **_targets(self))
+        lora_dropout=0.0, bias="none", fan_in_fan_out=bool(self.config.get("fan_in_fan_out", False)), **_sizes(self), **_targets(self))
 
 def _escape(module): return "^" + re.escape(module)      # patterns are regular expressions, and must not fit a longer path
 
