@@ -365,7 +365,7 @@ class _Steps:
 
     def done(self, ids, scores, **kwargs): return torch.tensor([bool(s.finish) for s in self.states], device=ids.device)
 
-# %% ../nbs/31_generation.ipynb #ee2c859f
+# %% ../nbs/31_generation.ipynb #c6c4b2b6
 def row_bytes(
     model: nn.Module, # a causal language model
     prompt: int,      # tokens
@@ -404,7 +404,9 @@ def batch_rows(
         return room and len(tokens) * row_bytes(model, max(tokens), max(new)) <= max_bytes // 2
     for same in sizes.values():
         for names in _chunks(same, lambda ns: sum(_bank_bytes(variants[n]) for n in ns) <= max_bytes // 2):
-            for columns in _chunks(list(zip(*(mine[n] for n in names))), fit): yield [i for at in zip(*columns) for i in at]
+            for columns in _chunks(list(zip(*(mine[n] for n in names))), fit):
+                if len(columns) > 1 or fit(columns): yield [i for at in zip(*columns) for i in at]
+                else: yield from _chunks(columns[0], lambda some: fit([some]))             # one row of each variant is too much already
 
 # %% ../nbs/31_generation.ipynb #46c8f02a
 def end_tokens(
