@@ -8,8 +8,8 @@ __all__ = ['GROUPS', 'MOST_LAYERS', 'MAX_NAME', 'APPLY_TO', 'Shapes', 'Where', '
            'free_name', 'kind_of', 'stack_of', 'depths', 'resolve_rules', 'Source', 'open_source', 'Resolved',
            'scaled_B', 'lay_out_file']
 
-# %% ../nbs/30_amplification.ipynb #512ff868
-import html, json, os, re
+# %% ../nbs/30_amplification.ipynb #5a8f3efe
+import errno, html, json, os, re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -29,7 +29,7 @@ from xxhash import xxh3_128, xxh3_128_hexdigest
 
 from .config import as_type, parse_yaml, read_yaml
 from .files import atomic_dir, clear_leftovers, hash_bytes, hash_json, near_names, read_json, safe_filename, to_json, write_text
-from .lora import CONFIG_FILE, WEIGHT_FILES, AdapterError, LoraAdapter, LoraPair, LoraShape, Stored, adapter_dir, concat, layer_of, linear_shape, matches, read_header
+from .lora import CONFIG_FILE, WEIGHT_FILES, AdapterError, LoraAdapter, LoraPair, LoraShape, Stored, adapter_dir, concat, find_adapters, layer_of, linear_shape, matches, read_header
 
 # %% ../nbs/30_amplification.ipynb #aaf01099
 @contextmanager
@@ -443,7 +443,7 @@ def resolve_rules(
                 weights |= {m: amp.weight for m in here if any(_fits(m, k) for k in amp.keys)}
     return weights
 
-# %% ../nbs/30_amplification.ipynb #f91abbb6
+# %% ../nbs/30_amplification.ipynb #0ab9109b
 Where = LoraAdapter | str | Path | Mapping[str, LoraAdapter | str | Path] | None
 
 class Source(NamedTuple):
@@ -463,7 +463,7 @@ def open_source(
 ) -> Source:
     "Find an adapter's weights without reading them. Raises what `LoraAdapter.peek` raises."
     if isinstance(adapter, LoraAdapter): return Source(adapter)
-    folder = adapter_dir(*_hub_parts(str(adapter)))
+    folder = adapter_dir(*_hub_parts(str(adapter))).absolute()      # what is noted of it holds from any folder
     weights = folder / WEIGHT_FILES[0]
     if not weights.is_file(): return Source(LoraAdapter.from_pretrained(folder))
     stored = read_header(weights)
@@ -474,6 +474,19 @@ def _found(adapter_id, where):
     if isinstance(where, LoraAdapter): return where
     if isinstance(where, Mapping): return where.get(adapter_id, adapter_id)
     return here if where and ((here := Path(where) / adapter_id) / CONFIG_FILE).is_file() else adapter_id
+
+def _ids(where):
+    "The ids that `where` has."
+    if where is None or isinstance(where, Mapping): return [*(where or ())]
+    return [p.relative_to(where).as_posix() for p in find_adapters(where)] if Path(where).is_dir() else []
+
+def _source(adapter_id, where):
+    "Open what `where` has for an id."
+    try: return open_source(_found(adapter_id, where))
+    except FileNotFoundError as e:
+        if where is None or adapter_id in (ids := _ids(where)): raise
+        place = "what was handed over" if isinstance(where, Mapping) else f"the folder {where}"
+        raise FileNotFoundError(f"{e}; nor is {adapter_id!r} in {place}{near_names(adapter_id, ids)}") from e
 
 @patch
 def rules(self: AmplificationConfig) -> dict[str, tuple[LayerAmplification, ...]]: # adapter id → its rules
@@ -490,9 +503,9 @@ def sources(
     "Find the config's adapters, reading no weights. Raises `ValueError` for none, and what `open_source` raises."
     if not self.adapters: raise ValueError(f"config {self.name!r} has no adapters: it is the model as it is, and there is nothing to make")
     if isinstance(adapters, LoraAdapter) and len(ids := self.rules()) > 1: raise ValueError(f"config {self.name!r} has {len(ids)} adapters ({', '.join(ids)}): hand over a mapping of them")
-    return {i: open_source(_found(i, adapters)) for i in self.rules()}
+    return {i: _source(i, adapters) for i in self.rules()}
 
-# %% ../nbs/30_amplification.ipynb #465cf264
+# %% ../nbs/30_amplification.ipynb #40091159
 def _all_layers(adapter):
     "Whether the adapter's PEFT config is sure to adapt every layer of its base."
     t = adapter.config.get("target_modules")
@@ -519,7 +532,7 @@ def _weights_of(adapter_id, rules, adapter, model):
     if bad := _misfits(adapter, model): raise AdapterError(f"adapter {adapter_id!r} does not fit the model", bad)
     deep, certain = _depth(adapter, model)
     if not certain and any(r.is_relative for r in rules):
-        raise ValueError(f"adapter {adapter_id!r}: fractions of depth need the number of the model's layers, and its base {adapter.base!r} is not on this machine: pass model=, the model itself or that number")
+        raise ValueError(f"adapter {adapter_id!r}: fractions of depth need the number of the model's layers, and its base {adapter.base!r} is not on this machine: say which model that is (model=, or --base_model)")
     try: return resolve_rules(rules, adapter.pairs, deep)
     except ValueError as e: raise ValueError(f"adapter {adapter_id!r}: {e}") from None
 
@@ -672,10 +685,10 @@ def _digest(pair):
     "What a pair holds, in short."
     return [float(pair.scaling), *([_NAMES[t.dtype], list(t.shape), xxh3_128_hexdigest(_bytes(t))] for t in pair[:2])]
 
-# %% ../nbs/30_amplification.ipynb #55e4f9c0
-def _peft_config(adapter, alone):
+# %% ../nbs/30_amplification.ipynb #8c0e65a4
+def _peft_config(adapter):
     "The new `adapter_config.json`: an adapter's own where only its B changed."
-    return {**adapter.config, "inference_mode": True} if alone and adapter.config else adapter.peft_config()
+    return {**adapter.config, "inference_mode": True} if adapter.as_read else adapter.peft_config()
 
 def _shapes(source):
     "A source's adapter without its values."
@@ -699,10 +712,10 @@ def _plan(config, adapters, model):
     sources = config.sources(adapters)
     weights = {i: _weights_of(i, config.rules()[i], s.adapter, model) for i, s in sources.items()}
     new = _joined(config.name, [_shapes(s) for s in sources.values()])
-    peft = _peft_config(new, len(sources) == 1)
+    peft = _peft_config(new)
     return _Plan(config, sources, weights, peft, list(new.pairs), *lay_out_file(new), hash_json(dict(version=1, config=peft, weights=list(weights.values()))))
 
-# %% ../nbs/30_amplification.ipynb #a9b2cd13
+# %% ../nbs/30_amplification.ipynb #b55876e2
 PIECE = 1 << 20     # bytes that are worked on at a time
 
 def _stream_tensor(old, new, room, stored, start, weight):
@@ -714,7 +727,7 @@ def _stream_tensor(old, new, room, stored, start, weight):
         if old.readinto(piece) < len(piece): return None, False
         content.update(piece)
         sound &= _is_finite(scaled_B(t := numbers[:len(piece) // stored.dtype.itemsize], weight, t))
-        new.write(piece)
+        if new.write(piece) < len(piece): raise OSError(errno.ENOSPC, "Only a part of the weights could be written")
     return content.hexdigest(), sound
 
 def _stream_modules(file, plan):
