@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Target', 'VariantMaker', 'Column', 'columns_of', 'Models', 'open_models']
 
-# %% ../nbs/32_variants.ipynb #a3ba14e6
+# %% ../nbs/32_variants.ipynb #29bf11a9
 import os
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
@@ -13,14 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from .amplification import AmplificationConfig, AmplifiedAdapter, Shapes, Source, Where, free_name
+from .amplification import MAX_NAME, AmplificationConfig, AmplifiedAdapter, Shapes, Source, Where, free_name
 from .config import ModelConfig
-from .files import hash_json
+from .files import hash_json, near_names
 from .generation import Engine, GenerationLog, Generations, Listener, Request, TransformersEngine, Variant
 from .lab import LAB_BASES, lab_base_dir, open_base
 from .vllm_engine import VLLMEngine, VLLMServer
 
-# %% ../nbs/32_variants.ipynb #48ca3c48
+# %% ../nbs/32_variants.ipynb #c268a0c6
 def _signature(
     source: Source, # of an adapter
 ) -> Any:
@@ -65,7 +65,7 @@ class VariantMaker:
         name: str = "",  # by default its id
     ) -> Variant:
         "Take an adapter as it is."
-        return self.make(AmplificationConfig(name or adapter_id[-200:], (AmplifiedAdapter(adapter_id),)))
+        return self.make(AmplificationConfig((name or adapter_id)[-MAX_NAME:], (AmplifiedAdapter(adapter_id),)))
 
 # %% ../nbs/32_variants.ipynb #27fb48c1
 Target = Literal["base", "finetuned"]
@@ -102,7 +102,7 @@ def columns_of(
         taken.add(out[-1].name)
     return out + [Column(n, t, v) for n, (t, v) in zip(names, [(t, maker.make(c)) for c in configs for t in c.targets])]
 
-# %% ../nbs/32_variants.ipynb #4c2e3769
+# %% ../nbs/32_variants.ipynb #d011e66c
 def _engine_of(model, engine, python, log, dtype, device, check_base):
     "One engine with one model."
     if engine == "transformers": return TransformersEngine(open_base(ModelConfig(model, dtype), device), log, check_base=check_base)
@@ -123,12 +123,13 @@ class Models(NamedTuple):
         listen: Listener | None = None,                      # told of every token
         only: Collection[tuple[int, str]] | None = None,     # (request, column) pairs to answer; by default all
     ) -> Generations:                                        # by request, column and sample
-        "Answer every request in every column. Raises `ValueError` for a column whose model isn't open, and as the engine's `generate`."
+        "Answer every request in every column. Raises `ValueError` for a column that isn't there, or whose model isn't open, and as the engine's `generate`."
         place, out = {c.name: i for i, c in enumerate(columns)}, []
-        for target in dict.fromkeys(c.target for c in columns):
+        names = [*place] if only is None else list(dict.fromkeys(v for _, v in only))
+        if lost := [n for n in names if n not in place]: raise ValueError(f"only: there is no column {lost[0]!r:.60}{near_names(lost[0], place)}")
+        for target, engine in {c.target: self.engine(c.target, c.name) for c in columns if c.name in names}.items():     # what isn't open is said before anybody is asked
             mine = {c.name: c.variant for c in columns if c.target == target}
-            some = only if only is None else {p for p in only if p[1] in mine}
-            if some is None or some: out += self.engine(target, next(iter(mine))).generate(requests, mine, listen, some)
+            out += engine.generate(requests, mine, listen, only if only is None else {p for p in only if p[1] in mine})
         return Generations(sorted(out, key=lambda g: (g.request, place[g.variant], g.sample)))
 
     def engine(
@@ -137,7 +138,7 @@ class Models(NamedTuple):
         column: str = "",  # that asks for it, for the error
     ) -> Engine:
         "Return the engine of a model. Raises `ValueError` where there is none."
-        if (e := getattr(self, target)) is None: raise ValueError(f"column {column!r} is for a fine-tuned model, and none is open: say which with finetuned=")
+        if (e := getattr(self, target)) is None: raise ValueError(f"column {column!r} is for a fine-tuned model, and none is open: say which that is (finetuned=, or --finetuned)")
         return e
 
     def close(self) -> None:
