@@ -585,8 +585,13 @@ def to_csv(
     with atomic_path(path) as tmp: (self.answers() if answers else self.table).to_csv(tmp, index=False)
     return Path(path)
 
-# %% ../nbs/33_sweeps.ipynb #0e54f4ff
+# %% ../nbs/33_sweeps.ipynb #79925604
 _KIND = "llgbm sweep 1"
+_SPELLED = {None: math.nan, "inf": math.inf, "-inf": -math.inf}     # numbers that JSON doesn't know
+
+def _plain(v):
+    "A cell of the table as JSON has it."
+    return v if not isinstance(v, float) or math.isfinite(v) else None if math.isnan(v) else str(v)
 
 @patch
 def save(
@@ -594,7 +599,7 @@ def save(
     path: str | Path, # a JSON file to make or replace
 ) -> Path:
     "Write all of it as JSON."
-    rows = [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in r.items()} for r in self.table.to_dict("records")]
+    rows = [{k: _plain(v) for k, v in r.items()} for r in self.table.to_dict("records")]
     return write_json(path, dict(kind=_KIND, name=self.name, table=rows, generations=[asdict(g) for g in self.generations], weights=self.weights, passed=self.passed, prompts=self.prompts, facts=self.facts, notes=self.notes))
 
 def _read_generations(found):
@@ -602,6 +607,11 @@ def _read_generations(found):
     for i, g in enumerate(found):
         if not isinstance(g, dict) or set(g) != known: raise ValueError(f"generations[{i}]: is no answer with the fields {', '.join(sorted(known))}")
     return Generations(Generation(**g | dict(tokens=tuple(g["tokens"]))) for g in found)
+
+def _read_table(found):
+    for i, r in enumerate(found):
+        if not isinstance(r, dict) or not {"weight", "effect"} <= r.keys(): raise ValueError(f"table[{i}]: is no row with weight and effect")
+    return pd.DataFrame([{k: _SPELLED.get(v, v) if v is None or isinstance(v, str) else v for k, v in r.items()} for r in found])
 
 @patch(cls_method=True)
 def load(
@@ -614,10 +624,9 @@ def load(
     want = dict(name=str, table=list, generations=list, weights=list, passed=list, prompts=list, facts=dict, notes=list)
     for f, kind in want.items():
         if not isinstance(d.get(f), kind): raise ValueError(f"{path}: {f}: a {kind.__name__} is wanted, got {d.get(f)!r:.60}")
-    try: generations = _read_generations(d["generations"])
+    try: table, generations = _read_table(d["table"]), _read_generations(d["generations"])
     except ValueError as e: raise ValueError(f"{path}: {e}") from None
-    table = pd.DataFrame([{k: math.nan if v is None else v for k, v in r.items()} for r in d["table"]])
-    if not {"weight", "effect"} <= set(table) or not len(generations) == len(d["weights"]) == len(d["passed"]): raise ValueError(f"{path}: table: lacks weight or effect, or there are not as many weights and passed as generations")
+    if not len(generations) == len(d["weights"]) == len(d["passed"]): raise ValueError(f"{path}: generations: there are {len(generations)}, with {len(d['weights'])} weights and {len(d['passed'])} passed")
     return cls(d["name"], table, generations, d["weights"], d["passed"], d["prompts"], d["facts"], tuple(d["notes"]))
 
 # %% ../nbs/33_sweeps.ipynb #5ceaa22f
