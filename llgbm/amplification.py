@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['GROUPS', 'MOST_LAYERS', 'MAX_NAME', 'APPLY_TO', 'Shapes', 'Where', 'PIECE', 'RECORD_FILE', 'ModuleAmplification',
-           'LayerRange', 'LayerAmplification', 'AmplifiedAdapter', 'AmplificationConfig', 'config_file', 'load_configs',
-           'free_name', 'kind_of', 'stack_of', 'depths', 'resolve_rules', 'Source', 'open_source', 'Resolved',
-           'scaled_B', 'lay_out_file']
+           'LayerRange', 'LayerAmplification', 'AmplifiedAdapter', 'AmplificationConfig', 'config_file', 'find_configs',
+           'load_configs', 'free_name', 'kind_of', 'stack_of', 'depths', 'resolve_rules', 'Source', 'open_source',
+           'Resolved', 'scaled_B', 'lay_out_file']
 
 # %% ../nbs/30_amplification.ipynb #5a8f3efe
 import errno, html, json, os, re
@@ -312,16 +312,25 @@ def load_yaml(
     try: return cls.from_dict(plain, organisms)
     except ValueError as e: raise ValueError(f"{path}: {e}") from None
 
-# %% ../nbs/30_amplification.ipynb #50531cca
+# %% ../nbs/30_amplification.ipynb #4b8642e8
+def find_configs(
+    paths: str | Path | Iterable[str | Path],  # YAML files, and folders of them
+) -> list[Path]:                               # YAML files
+    "List the files of configs. Raises `FileNotFoundError` for a folder without any."
+    out = []
+    for p in map(Path, [paths] if isinstance(paths, (str, Path)) else paths):
+        found = sorted(f for f in p.iterdir() if f.suffix in (".yaml", ".yml") and f.name[0] != "." and f.name != _THEIR_STATE) if p.is_dir() else [p]
+        if not found: raise FileNotFoundError(f"{p}: there is no YAML file in this folder")
+        out += found
+    return out
+
 def load_configs(
-    paths: str | Path | Iterable[str | Path],  # a folder, or YAML files
+    paths: str | Path | Iterable[str | Path],  # YAML files, and folders of them
     organisms: Mapping[str, str | Path] = {},  # the diffing-toolkit's 'organism/variant' → adapter
 ) -> dict[str, AmplificationConfig]:           # by name
-    "Read several configs. Raises `ValueError` for two of one name, and what `load_yaml` raises."
-    if isinstance(paths, (str, Path)):
-        paths = sorted(p for p in Path(paths).iterdir() if p.suffix in (".yaml", ".yml") and p.name[0] != "." and p.name != _THEIR_STATE) if Path(paths).is_dir() else [paths]
+    "Read several configs. Raises `ValueError` for two of one name, and what `find_configs` and `load_yaml` raise."
     out, files = {}, {}
-    for p in paths:
+    for p in find_configs(paths):
         c = AmplificationConfig.load_yaml(p, organisms)
         if c.name in out: raise ValueError(f"{files[c.name]} and {p} are both called {c.name!r}: rename one of them")
         out[c.name], files[c.name] = c, p
