@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['ADAPTERS', 'PANELS', 'POLICY', 'VOILA_OPTIONS', 'model_shapes', 'naming_config', 'show_job', 'amplify_job',
-           'prompts_in', 'printable', 'side_by_side', 'Answers', 'generate_job', 'write_sweep_page', 'what_to_sweep',
-           'open_task', 'Swept', 'sweep_job', 'app_notebook', 'free_port', 'Served', 'panel_job']
+           'prompts_in', 'printable', 'side_by_side', 'Answers', 'base_for', 'generate_job', 'write_sweep_page',
+           'what_to_sweep', 'open_task', 'Swept', 'sweep_job', 'app_notebook', 'free_port', 'Served', 'panel_job']
 
-# %% ../nbs/84_amplify_jobs.ipynb #40ba154d
+# %% ../nbs/84_amplify_jobs.ipynb #a96835dd
 import importlib.util, json, os, shutil, socket, warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -24,19 +24,19 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 import llgbm
 from . import lab
-from .amplification import MAX_NAME, AmplificationConfig, AmplifiedAdapter, Resolved, load_configs
+from .amplification import MAX_NAME, AmplificationConfig, AmplifiedAdapter, Resolved, find_configs, load_configs
 from .atlas import html_page
 from .files import as_html, near_names, write_text
 from .generation import Generation, Generations, Request, Sampling, plan_rows
 from .lab import LAB_BASES, lab_base_dir
-from .lora import base_name, find_adapters
+from .lora import base_name
 from .models import one_thread
 from .rounds import as_csv, read_prompts
 from .sweeps import WEIGHTS, Sweep, checker, exactly, sweep, sweep_weights
 from .tasks import TASK_FILE, TaskData, read_task
 from .variants import Models, VariantMaker, columns_of, open_models
 
-# %% ../nbs/84_amplify_jobs.ipynb #d1b02b04
+# %% ../nbs/84_amplify_jobs.ipynb #c1e785d1
 def model_shapes(
     base_model: str | None, # 'lab', 'lab-gpt2', a hub id or a directory
 ) -> nn.Module | None:      # None for None
@@ -47,20 +47,13 @@ def model_shapes(
     except (OSError, ValueError) as e: raise FileNotFoundError(f"{base_model} is neither a directory with a model nor a model on the hub that can be reached ({type(e).__name__})") from e
     with torch.device("meta"): return AutoModelForCausalLM.from_config(config)
 
-def _near(config, adapters):
-    "A hint for adapters that are not in the folder."
-    here = [p.relative_to(adapters).as_posix() for p in find_adapters(adapters)] if Path(adapters or "").is_dir() and adapters else []
-    return next((h for i in config.rules() if i not in here and (h := near_names(i, here))), "")
-
 @contextmanager
 def naming_config(
-    file: str | Path,                    # where the config stands
-    config: AmplificationConfig,
-    adapters: str | Path | None = None,  # folder that ids stand in, for a hint
+    file: str | Path, # where the config stands
 ) -> Iterator[None]:
     "Put a config's file before what went wrong with its rules or its adapters."
     try: yield
-    except FileNotFoundError as e: raise FileNotFoundError(f"{file}: {e}{_near(config, adapters)}") from e
+    except FileNotFoundError as e: raise FileNotFoundError(f"{file}: {e}") from e
     except ValueError as e: raise ValueError(f"{file}: {e}") from e
 
 ADAPTERS = "data/teacher_checkpoints"    # where adapters are looked for
@@ -72,9 +65,9 @@ def show_job(
 ) -> Resolved:
     "Work out what a config comes to. Raises `ValueError` naming file and field, `FileNotFoundError` for adapters and models that aren't there."
     c = AmplificationConfig.load_yaml(config)
-    with naming_config(config, c, adapters): return c.resolve(model_shapes(base_model), adapters)
+    with naming_config(config): return c.resolve(model_shapes(base_model), adapters)
 
-# %% ../nbs/84_amplify_jobs.ipynb #c3916722
+# %% ../nbs/84_amplify_jobs.ipynb #90eab4f2
 def amplify_job(
     config: str | Path,                      # a YAML file
     output_dir: str | Path,                  # compiled adapters stand in it, each in a folder of its own
@@ -83,7 +76,7 @@ def amplify_job(
 ) -> Path:                                   # the PEFT directory
     "Compile a config to one plain adapter. Raises as `show_job`; nothing is written then."
     c = AmplificationConfig.load_yaml(config)
-    with naming_config(config, c, adapters): return c.compile(output_dir, adapters, model_shapes(base_model))
+    with naming_config(config): return c.compile(output_dir, adapters, model_shapes(base_model))
 
 # %% ../nbs/84_amplify_jobs.ipynb #2cf8860c
 def prompts_in(
@@ -148,16 +141,29 @@ class Answers:
     def __repr__(self): return side_by_side(self.prompts, self.generations)
     def _repr_html_(self): return self.table()[["prompt", "variant", "sample", "text", "finish"]].to_html(index=False, escape=True, max_rows=60, formatters=dict(prompt=str, text=str))
 
-# %% ../nbs/84_amplify_jobs.ipynb #61536ba5
-def _read_configs(configs, maker):
-    "Read configs, and make their variants once, so that what is wrong is said with the file's name."
-    listed = [configs] if isinstance(configs, (str, Path)) else list(configs)
-    if len(listed) == 1: listed = listed[0]
-    found = load_configs(listed)
-    files = listed if isinstance(listed, list) else [listed] * len(found)
-    for file, c in zip(files, found.values()):
-        with naming_config(file, c, maker.adapters): maker.make(c)
-    return list(found.values())
+# %% ../nbs/84_amplify_jobs.ipynb #b091e798
+def _read_configs(configs):
+    "Configs by file."
+    return dict(zip(files := find_configs(configs), load_configs(files).values()))
+
+def base_for(
+    configs: Mapping[str | Path, AmplificationConfig], # by file, for errors
+    adapters: str | Path | None = ADAPTERS,            # folder that ids stand in; others are paths, or on the hub
+) -> str:                                              # 'lab', 'lab-gpt2', a hub id or a directory
+    "Say which base the adapters of configs were made for; 'lab' where there are none. Raises `ValueError` for several."
+    bases = {}
+    for file, c in configs.items():
+        with naming_config(file): bases |= {base_name(b): b for s in (c.sources(adapters).values() if c.adapters else ()) if (b := s.adapter.base)}
+    if len(bases) > 1: raise ValueError(f"base_model: the adapters were made for {' and '.join(map(repr, bases.values()))}; say which (--base_model)")
+    ours = {lab_base_dir(family).name: name for name, family in LAB_BASES.items()}
+    return next((ours.get(name, b) for name, b in bases.items()), "lab")
+
+def _maker(configs, adapters, base_model):
+    "A maker that has made the variants of configs once, so that what is wrong is said with the file's name."
+    maker = VariantMaker(adapters, model_shapes(base_model))
+    for file, c in configs.items():
+        with naming_config(file): maker.make(c)
+    return maker
 
 def _requests(prompts, **kw):
     "Requests of texts and conversations, or of a file of them."
@@ -182,7 +188,7 @@ def generate_job(
     prompts: Sequence[str | Sequence[Mapping[str, str]]] | str | Path, # texts and conversations, or a file of them
     configs: Sequence[str | Path] | str | Path = (), # YAML files, or a folder of them
     output_dir: str | Path = "outputs/generations",  # generations.jsonl goes on there, generations.csv is the last call's
-    base_model: str = "lab",                         # 'lab', a hub id or a directory
+    base_model: str | None = None,                   # 'lab', a hub id or a directory; by default what the adapters were made for
     finetuned: str | None = None,                    # another checkpoint, for configs that apply to it
     engine: str = "transformers",                    # 'transformers', 'vllm', or the address of a vLLM server
     adapters: str | Path | None = ADAPTERS,          # folder that ids stand in; others are paths, or on the hub
@@ -197,8 +203,9 @@ def generate_job(
     **kw,                                            # as `open_models`: python, dtype, device, check_base
 ) -> Answers:
     "Ask every config every prompt, side by side. Raises `ValueError` naming file and field, and as `open_models` and `Models.ask`."
-    requests, maker = _requests(prompts, system=system, prefill=prefill, plain=plain, sampling=sampling), VariantMaker(adapters, model_shapes(base_model))      # the cheap mistakes first
-    columns = columns_of(_read_configs(configs, maker), maker, show_base, show_adapters)
+    requests, configs = _requests(prompts, system=system, prefill=prefill, plain=plain, sampling=sampling), _read_configs(configs)      # the cheap mistakes first
+    base_model = base_model or base_for(configs, adapters)
+    columns = columns_of(configs.values(), _maker(configs, adapters, base_model), show_base, show_adapters)
     if not columns: raise ValueError("nobody to ask: name a config, or leave the base in")
     there = finetuned if models is None else models.finetuned
     if not there and (tuned := [c.name for c in columns if c.target == "finetuned"]): raise ValueError(f"finetuned: {tuned[-1]!r} is for a fine-tuned model; say which that is")
@@ -232,7 +239,7 @@ def write_sweep_page(
     body = f"{_STYLE}{head}{figure}{measures}<section><h2>What was said</h2>{said}</section>"
     return write_text(path, html_page(f"{found.name}: a sweep", body, dict(sweep=json.loads(found.figure().to_json())), "function all(){for(const k in F)draw(k,F[k])}dark.addEventListener('change',all);all();"))
 
-# %% ../nbs/84_amplify_jobs.ipynb #153eb25d
+# %% ../nbs/84_amplify_jobs.ipynb #cbb43423
 def what_to_sweep(
     what: str | Path, # a config's YAML file, or an adapter: an id, a directory, or on the hub
 ) -> AmplificationConfig:
@@ -273,7 +280,7 @@ def sweep_job(
     regex: str | None = None,               # what counts as the behaviour; for a task, right answers if left out
     weights: Sequence[float] = WEIGHTS,     # factors on the update; 0 is added where it is missing
     questions: int = 32,                    # of a task, at most
-    base_model: str = "lab",                # 'lab', a hub id or a directory
+    base_model: str | None = None,          # 'lab', a hub id or a directory; by default what the adapter was made for
     finetuned: str | None = None,           # another checkpoint, for a config that applies to it
     engine: str = "transformers",           # 'transformers', 'vllm', or the address of a vLLM server
     adapters: str | Path | None = ADAPTERS, # folder that ids stand in; others are paths, or on the hub
@@ -290,7 +297,8 @@ def sweep_job(
     weights, config = sweep_weights(weights), what_to_sweep(what)                     # the cheap mistakes first
     requests, check = _questions(task, questions, sampling) if task else (_requests(prompts, system=system, prefill=prefill, plain=plain, sampling=sampling), None)
     check = checker(regex) or check
-    with naming_config(what, config, adapters): VariantMaker(adapters, model_shapes(base_model)).make(config)
+    base_model = base_model or base_for({what: config}, adapters)
+    _maker({what: config}, adapters, base_model)
     out = Path(output_dir)
     with _opened(models, base_model, finetuned, engine, out / "generations.jsonl", **kw) as m:
         found = sweep(m.engine(config.targets[0], config.name), config, requests, weights, check, adapters=adapters, progress=progress)
