@@ -120,7 +120,7 @@ def problems(
     "List the files that can't be read, and why."
     return [f"{p.relative_to(root)}: {e.problem}" for p, e in sorted(self.entries.items()) if e.problem]
 
-# %% ../nbs/34_workspace.ipynb #7e3e9539
+# %% ../nbs/34_workspace.ipynb #01225409
 def _read_config(path, text): return AmplificationConfig.from_yaml(text)
 
 def _read_conversation(path, text):
@@ -165,6 +165,7 @@ class Workspace:
         self._adapters, self._skeleton, self._tokenizer, self._maker, self._clashes = None, None, None, None, []
         shelf = lambda name, patterns, read: Shelf(self.folder / name, patterns, read, self.folder / "trash")
         self._state, self._yamls, self._chats = shelf("", ["state.json"], _read_state), shelf("configs", ["*.yaml", "*.yml"], _read_config), shelf("conversations", ["*.json"], _read_conversation)
+        self._gone = shelf("trash", ["*.json"], lambda path, text: Conversation.from_dict(json.loads(text)))
         self._arrange()
 
     def __repr__(self) -> str: return f"Workspace({str(self.folder)!r}, {len(self.configs)} configs, {len(self.conversations)} conversations)"
@@ -379,7 +380,7 @@ def _settings_problems(space):
 def _adapter_problems(space):
     return [f"adapters: there is no folder {space.where}"] if isinstance(space.where, Path) and not space.where.is_dir() else []
 
-# %% ../nbs/34_workspace.ipynb #e1bc6a3d
+# %% ../nbs/34_workspace.ipynb #40eca116
 @patch
 def save_conversation(
     self: Workspace,
@@ -408,6 +409,25 @@ def delete_conversation(
         _known(id, self.conversations, "conversation")
         self._chats.remove(self.folder / "conversations" / f"{id}.json")
         self._arrange()
+
+@patch(as_prop=True)
+def deleted_conversations(self: Workspace) -> dict[str, Conversation]:
+    "The conversations in the trash, each as it was when it was deleted last; the one that went last comes first."
+    self._gone.look()
+    out = {}
+    for _, e in sorted(self._gone.entries.items(), reverse=True):          # names begin with the time
+        if e.value is not None and e.value.id not in self.conversations: out.setdefault(e.value.id, e.value)
+    return out
+
+@patch
+def restore_conversation(
+    self: Workspace,
+    id: str,
+) -> Conversation: # as it was
+    "Bring a conversation back from the trash. Raises `ValueError` when there is none of this id."
+    gone = self.deleted_conversations
+    _known(id, gone, "deleted conversation")
+    return self.save_conversation(gone[id])
 
 # %% ../nbs/34_workspace.ipynb #e209a9ad
 @patch
@@ -454,7 +474,7 @@ def info(self: Workspace) -> dict[str, Any]:
     return facts | {"architecture": type(m).__name__, "layers": c.num_hidden_layers, "hidden size": c.hidden_size, "heads": c.num_attention_heads, "parameters": sum(p.numel() for p in m.parameters()),
                     "context": context_size(m), "dtype": str(m.dtype if c.dtype is None else c.dtype).removeprefix("torch."), "adapters": len(self.adapters)}
 
-# %% ../nbs/34_workspace.ipynb #f1adde2c
+# %% ../nbs/34_workspace.ipynb #c8925e09
 @patch(as_prop=True)
 def maker(self: Workspace) -> VariantMaker:
     "Makes what configs describe, checked against the base."
@@ -481,10 +501,11 @@ def columns(
 
 @patch(as_prop=True)
 def choices(self: Workspace) -> dict[str, str]: # key → name
-    "Name all that can be asked alone: models, active configs, adapters."
-    models = ["base", *(["finetuned"] if self.finetuned else [])]
+    "Name all that can be asked alone: models, active configs, adapters. Configs keep their names, as in `columns_of`."
     configs = {f"config{'@finetuned' * i}:{c.name}": c.name + " @ finetuned" * i for c in self.active for i in range(len(c.targets))}
-    return {m: m for m in models} | configs | {f"adapter:{a}": a for a in self.adapters}
+    models, adapters = {m: m for m in ("base", *["finetuned"] * bool(self.finetuned))}, {f"adapter:{a}": a for a in self.adapters}
+    taken = {*configs.values()}
+    return {k: free_name(n, taken) if n in taken else n for k, n in models.items()} | configs | {k: free_name(n, taken) if n in taken else n for k, n in adapters.items()}
 
 @patch
 def column(
@@ -492,9 +513,9 @@ def column(
     key: str, # as `choices` has it, or 'config:' with the name of any config
 ) -> Column:
     "Make one column. Raises `ValueError` for what isn't there (any more), and as `VariantMaker.make`."
-    kind, _, name = key.partition(":")
-    if key in ("base", "finetuned"): return Column(key, key, Variant(None))
-    if kind == "adapter": return Column(name, "base", self.maker.plain(name))
+    (kind, _, name), called = key.partition(":"), self.choices.get(key)
+    if key in ("base", "finetuned"): return Column(called or key, key, Variant(None))
+    if kind == "adapter": return Column(called or name, "base", self.maker.plain(name))
     _known(name, self.configs, "config")
     found = self.columns([self.configs[name]], base=False, plain=False)
     return found[-1 if kind == "config@finetuned" else 0]
