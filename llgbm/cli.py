@@ -25,12 +25,12 @@ from .lab import LAB_BASES, RECIPES
 from .merging import METHODS
 from .sweeps import WEIGHTS
 
-# %% ../nbs/90_cli.ipynb #470ec4de
+# %% ../nbs/90_cli.ipynb #a65486da
 class _Help(argparse.HelpFormatter):
     "Help that tells defaults where there are any, in wide lines, and keeps examples as they are."
     def __init__(self, prog): super().__init__(prog, max_help_position=34, width=110)
     def _get_help_string(self, action):
-        shown = action.help and action.option_strings and action.default not in (None, False, "", [], argparse.SUPPRESS)
+        shown = action.help and action.option_strings and action.nargs != 0 and action.default not in (None, False, "", [], argparse.SUPPRESS)
         return action.help + (" (default: %(default)s)" if shown else "") if action.help else action.help
     def _fill_text(self, text, width, indent): return text if text.startswith("examples:") else super()._fill_text(text, width, indent)
 
@@ -192,9 +192,9 @@ def _generate_adapter(a):
     made = experiments.generate_job(a.description, a.checkpoint, a.output, device=a.device)
     return _written(dict(adapter=made, card=made / "README.md"))
 
-# %% ../nbs/90_cli.ipynb #127d1557
+# %% ../nbs/90_cli.ipynb #b93e85ad
 def _sampling(a): return Sampling(a.temperature, a.top_p, a.max_new_tokens, a.do_sample, a.seed, a.n)
-def _opening(a): return dict(base_model=a.base_model, finetuned=a.finetuned, engine=a.engine, adapters=a.adapters, dtype=a.dtype, device=a.device)
+def _opening(a): return dict(base_model=a.base_model, finetuned=a.finetuned, engine=a.engine, adapters=a.adapters, dtype=a.dtype, device=a.device, check_base=not a.no_check_base)
 
 def _amplify(a):
     if not (a.show or a.output): raise ValueError("--output: where should the adapter go? --show says what the config comes to, and writes nothing")
@@ -219,7 +219,7 @@ def _panel(a):
     served.run(not a.no_browser)
     return 0
 
-# %% ../nbs/90_cli.ipynb #d15fd074
+# %% ../nbs/90_cli.ipynb #5cd1dff8
 def _command(sub, name: str, run: Callable, text: str, *examples: str) -> argparse.ArgumentParser:
     epilog = "\n  ".join(["examples:", *(e.replace("%", "%%") for e in examples)]) if examples else None
     p = sub.add_parser(name, help=text.split(". ")[0].removesuffix("."), description=text, epilog=epilog)
@@ -295,7 +295,8 @@ def _algebra_parsers(sub):
 
 def _engine_options(p):
     g = p.add_argument_group("model")
-    g.add_argument("--base_model", default="lab", help="hub id or directory; 'lab' and 'lab-gpt2' are the small bases that the package brings")
+    g.add_argument("--base_model", help="hub id or directory; 'lab' and 'lab-gpt2' are the small bases that the package brings; what the adapters were made for, if left out")
+    g.add_argument("--no_check_base", action="store_true", help="take adapters that name another base")
     g.add_argument("--finetuned", help="another checkpoint of it, for configs that apply to it")
     g.add_argument("--adapters", default=amplify_jobs.ADAPTERS, metavar="DIR", help="folder that adapter ids stand in; other ids are paths, or on the hub")
     g.add_argument("--engine", default="transformers", metavar="ENGINE", help="transformers, vllm (in a Python of its own: LLGBM_VLLM_PYTHON), or the address of a vLLM server, such as http://127.0.0.1:8000")
@@ -326,7 +327,7 @@ def _ask_options(p):
 def _amplification_parsers(sub):
     p = _command(sub, "amplify", _amplify, "Write an amplified adapter as a plain one, which PEFT and vLLM load: its update times a weight in chosen layers and modules, several adapters added up. "
                  "It is named by its content, so that doing it again costs nothing.",
-                 "llgbm amplify configs/amplification/louder.yaml --show", "llgbm amplify configs/amplification/louder.yaml --output outputs/amplified")
+                 "llgbm amplify configs/amplification/away.yaml --show", "llgbm amplify configs/amplification/away.yaml --output outputs/amplified")
     p.add_argument("config", metavar="CONFIG", help="YAML file that says which adapters, layers, modules and weights")
     p.add_argument("--output", metavar="DIR", help="where the PEFT directory is made")
     p.add_argument("--show", action="store_true", help="show the weight of every module; writes nothing without --output")
