@@ -103,14 +103,14 @@ class Request:
         said = [dict(role="user", content=self.prompt)] if isinstance(self.prompt, str) else list(self.prompt)
         return [dict(role="system", content=self.system)] * (self.system is not None) + said
 
-# %% ../nbs/31_generation.ipynb #540e3ae2
+# %% ../nbs/31_generation.ipynb #fc264eb0
 def prompt_text(
     tokenizer: PreTrainedTokenizerBase,
     request: Request,
 ) -> str:
     "Spell a request as the model sees it, up to where the answer goes on. Raises `ValueError` when the tokenizer has no chat template, or one that refuses the conversation."
     if request.plain: return request.prompt + request.prefill
-    if not tokenizer.chat_template: raise ValueError("this tokenizer has no chat template: ask with plain=True, or set tokenizer.chat_template")
+    if not tokenizer.chat_template: raise ValueError("this tokenizer has no chat template: ask with plain=True (--plain), or set tokenizer.chat_template")
     messages, begun = request.messages, request.prefill
     if messages[-1]["role"] == "assistant": *messages, last = messages; begun = last["content"] + begun
     try: return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) + begun

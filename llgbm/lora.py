@@ -547,7 +547,7 @@ def _place_problem(module, modules):
     near = get_close_matches(module, [m for m in modules if m], 1)
     return f"{module}: the model has no such module" + (f"; the closest is {near[0]}" if near else "")
 
-# %% ../nbs/00_lora.ipynb #5e03e031
+# %% ../nbs/00_lora.ipynb #acd92a43
 def _pair_problems(module, pair, modules):
     if why := _place_problem(module, modules): return [why]
     lost = [f"{module}: lora_{s} is missing" for s in "AB" if getattr(pair, s) is None]
@@ -571,7 +571,7 @@ def problems(
     bad = [p for m, pair in self.pairs.items() for p in _pair_problems(m, pair, modules)]
     if check_finite: bad += [p for m, pair in self.pairs.items() for p in _nan_problems(m, pair)]
     if check_base and self.base and name and base_name(self.base) != base_name(name):
-        bad.append(f"it was made for base {self.base!r}, this model is {name!r} (check_base=False if they are the same)")
+        bad.append(f"it was made for base {self.base!r}, this model is {name!r} (check_base=False, or --no_check_base, if they are the same)")
     return bad
 
 @patch
