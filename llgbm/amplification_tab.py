@@ -6,8 +6,8 @@
 __all__ = ['KINDS', 'Place', 'read_layers', 'spell_layers', 'read_modules', 'spell_modules', 'Problem', 'locate', 'new_rule',
            'new_modules', 'Draft', 'Editor', 'WeightField', 'LayersField', 'Form', 'AmplificationTab']
 
-# %% ../nbs/35_amplification_tab.ipynb #20be6af2
-import base64, re
+# %% ../nbs/35_amplification_tab.ipynb #04859a5b
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -20,7 +20,7 @@ from fastcore.basics import patch
 
 from .amplification import GROUPS, AmplificationConfig, AmplifiedAdapter, Resolved, free_name, kind_of
 from .files import safe_filename
-from .views import Debounce, Panel, card, escape, on_scale, row
+from .views import Debounce, Panel, card, download_link, escape, on_scale, row
 from .workspace import Workspace
 
 # %% ../nbs/35_amplification_tab.ipynb #64e7817e
@@ -344,7 +344,7 @@ class WeightField(W.Box):
         self._told = self.number.value
         self.call(self._told)
 
-# %% ../nbs/35_amplification_tab.ipynb #fe30e4a4
+# %% ../nbs/35_amplification_tab.ipynb #0934fda5
 class LayersField(W.Box):
     "A choice of kind, and texts for numbers."
     def __init__(
@@ -352,17 +352,18 @@ class LayersField(W.Box):
         layers: Any,                     # as `read_layers` gives it
         relative: bool,
         call: Callable[[Any, bool], None], # told of layers and whether they are relative
+        depth: int = 1,                  # layers that the model has
     ):
         kind, first, last = spell_layers(layers)
         text = lambda v: W.Text(v, continuous_update=False).add_class("llgbm-layer")
         self.kind = W.Dropdown(options=[(t, k) for k, t in KINDS.items()], value=kind, tooltip="which layers", layout=W.Layout(**_OWN))
         self.first, self.last = text(first), text(last)
         self.relative = W.Checkbox(relative, description="as fractions of depth", indent=False, tooltip="0 is the first layer, 1 the last one", layout=W.Layout(**_OWN))
-        self.call = call
+        self.call, self.depth, self._quiet = call, depth, False
         super().__init__([self.kind, self.first, self.last, self.relative])
         self.add_class("llgbm-layersfield")
         self._dress()
-        for w in self.children: w.observe(lambda _: self._tell(), "value")
+        for w in self.children: w.observe(lambda c: self._quiet or self._tell(c.owner is self.kind), "value")
 
     def _dress(self):
         "Show the texts that the kind needs."
@@ -373,11 +374,20 @@ class LayersField(W.Box):
         self.last.placeholder, self.last.tooltip = "to", "last layer, included"
         (self.first.add_class if kind == "list" else self.first.remove_class)("llgbm-long")
 
-    def _tell(self):
+    def _begin(self):
+        "Fill in what makes sense where nothing is typed: the first layer, and the last."
+        self._quiet = True
+        try:
+            self.first.value = self.first.value or "0"
+            if self.kind.value == "range": self.last.value = self.last.value or ("1" if self.relative.value else str(self.depth - 1))
+        finally: self._quiet = False
+
+    def _tell(self, kind=False):
+        if kind and self.kind.value != "all": self._begin()
         self._dress()
         self.call(read_layers(self.kind.value, self.first.value, self.last.value), self.relative.value and self.kind.value != "all")
 
-# %% ../nbs/35_amplification_tab.ipynb #09e9a057
+# %% ../nbs/35_amplification_tab.ipynb #d24eecfc
 class Form(W.VBox):
     "Fields for all that a draft holds."
     def __init__(
@@ -409,7 +419,7 @@ class Form(W.VBox):
         said = {}
         for p in problems:
             at = next(self.slots[p.place[:n]] for n in range(len(p.place), -1, -1) if p.place[:n] in self.slots)
-            said.setdefault(at, []).append(p.message)
+            said.setdefault(at, []).append(p.message.replace("is_relative: true", "'as fractions of depth'"))      # what the form calls it
         for slot in {*self.slots.values()}:
             slot.value = "<br>".join(map(escape, said.get(slot, [])))
             (slot.remove_class if slot in said else slot.add_class)("llgbm-hidden")
@@ -418,7 +428,7 @@ class Form(W.VBox):
         "Save weights whose sliders moved a moment ago."
         for w in self.weights: w.settle()
 
-# %% ../nbs/35_amplification_tab.ipynb #bd0cc92a
+# %% ../nbs/35_amplification_tab.ipynb #30454793
 def _labelled(label, widget): return W.VBox([W.HTML(f"<span class='soft'>{escape(label)}</span>"), widget]).add_class("llgbm-labelled")
 
 @patch
@@ -461,7 +471,7 @@ def _rule(self: Form, at, names):
     def put(layers, relative):
         self.editor.draft[(*at, "is_relative")] = relative
         self.editor.put((*at, "layers"), layers)
-    layers = LayersField(r["layers"], r.get("is_relative", False), lambda *v: self.did(lambda: put(*v), False))
+    layers = LayersField(r["layers"], r.get("is_relative", False), lambda *v: self.did(lambda: put(*v), False), self.editor.space.info.get("layers", 1))
     lines = [self._modules((*at, "module_amplifications", k), names) for k in range(len(r["module_amplifications"]))]
     add = _button("+ modules", lambda: self.did(lambda: self.editor.add((*at, "module_amplifications"), new_modules()), True), "a weight for other modules; a later one wins", "llgbm-quiet")
     return W.VBox([W.Box([layers, add, self._out(at, "take this rule out")]).add_class("llgbm-rulehead"), self._slot(at, (*at, "layers")), *lines]).add_class("llgbm-rule")
@@ -475,7 +485,7 @@ def _modules(self: Form, at, names):
     line = W.Box([which, self.weights[-1], self._out(at, "take this weight out")]).add_class("llgbm-moduleline")
     return W.VBox([line, self._slot(at)]).add_class("llgbm-modules")
 
-# %% ../nbs/35_amplification_tab.ipynb #9618d26c
+# %% ../nbs/35_amplification_tab.ipynb #ad60cc66
 _CSS = """
 .llgbm .llgbm-amps{display:grid!important;gap:14px;grid-template-columns:minmax(272px,4fr) minmax(0,11fr);align-items:start}
 @container (max-width:960px){.llgbm .llgbm-amps{grid-template-columns:minmax(0,1fr)}}
@@ -486,13 +496,13 @@ _CSS = """
 .llgbm .llgbm-labelled .widget-text,.llgbm .llgbm-labelled .widget-textarea,.llgbm .llgbm-addadapter{width:100%}
 .llgbm-wrong .widget-html-content{color:var(--bad);font-size:13px;line-height:1.4;overflow-wrap:anywhere}
 .llgbm .llgbm-adapter{border:1px solid var(--line);border-radius:9px;padding:12px;gap:10px;display:flex!important}.llgbm-adapterhead{display:grid!important;grid-template-columns:minmax(0,3fr) minmax(0,1fr) 28px;gap:8px;align-items:center}.llgbm-adapterhead>*,.llgbm-rulehead>*,.llgbm-moduleline>*,.llgbm-layersfield>*,.llgbm-weightfield>*{margin:0!important;width:auto}.llgbm-adapterid input{font-weight:600!important}
-.llgbm .llgbm-rule{border-left:3px solid var(--line);padding:2px 0 2px 12px;gap:6px;display:flex!important}.llgbm-rulehead{display:grid!important;grid-template-columns:minmax(0,1fr) auto 28px;gap:8px;align-items:center}
+.llgbm .llgbm-rule{border-left:3px solid var(--line);padding:2px 0 2px 12px;gap:6px;display:flex!important}.llgbm-rulehead{display:grid!important;grid-template-columns:minmax(0,1fr) auto 28px;gap:8px;align-items:start}
 .llgbm-draft .widget-text input,.llgbm-draft .widget-dropdown>select{height:30px}.llgbm-layersfield{display:flex!important;flex-flow:row wrap;gap:6px 10px;align-items:center}.llgbm .llgbm-layersfield .llgbm-layer{width:72px}.llgbm .llgbm-layersfield .llgbm-layer.llgbm-long{width:150px}.llgbm .llgbm-layersfield .widget-checkbox{width:auto}
 .llgbm-moduleline{display:grid!important;grid-template-columns:minmax(110px,170px) minmax(0,1fr) 28px;gap:12px;align-items:center}.llgbm-weightfield{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm .llgbm-weightfield .widget-slider{width:100%}
 .llgbm .llgbm-out.jupyter-button{width:28px;padding:0;font-size:17px;color:var(--soft);border-color:transparent;background:none;margin:0}.llgbm .llgbm-quiet.jupyter-button{border-color:transparent;background:none;color:var(--accent);padding:0 8px;height:28px;line-height:26px;align-self:flex-start}
 @container (max-width:620px){.llgbm .llgbm-adapterhead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-adapterhead>:nth-child(2){grid-row:2;grid-column:1}.llgbm .llgbm-rulehead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-rulehead>:nth-child(2){grid-row:2;grid-column:1;justify-self:start}.llgbm .llgbm-moduleline{grid-template-columns:minmax(0,1fr) 28px}.llgbm-moduleline>.llgbm-weightfield{grid-row:2;grid-column:1/-1}}
 .llgbm-comesto{overflow-x:auto}.llgbm-comesto table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:0 0 10px}.llgbm-comesto caption{caption-side:top;color:var(--soft);padding:0 0 4px;font-weight:600}.llgbm-comesto h4{display:none}.llgbm-comesto th{font-weight:500;color:var(--soft);padding:3px 10px;white-space:nowrap}.llgbm-comesto td{padding:3px 12px;border:1px solid var(--line);color:var(--ink)}.llgbm-comesto tr{background:none!important}
-.llgbm .llgbm-ops .widget-upload{font-size:0!important}.llgbm-ops .widget-upload i{display:none}.llgbm-ops .widget-upload::after{content:"Upload";font-size:14px}.llgbm .llgbm-ops{gap:8px;display:flex!important;flex-flow:row wrap;margin:0}.llgbm .llgbm-ops>*{margin:0!important}.llgbm .llgbm-ops .widget-html,.llgbm .llgbm-ops .widget-html-content{width:auto}.llgbm .llgbm-ops .jupyter-button,.llgbm .llgbm-ops a.llgbm-link{padding:0 10px}.llgbm .llgbm-path{flex:1 1 160px;width:auto;margin:0}.llgbm a.llgbm-link{display:inline-block;border:1px solid var(--line);border-radius:7px;height:32px;line-height:30px;padding:0 12px;color:var(--ink);text-decoration:none;background:var(--card);font-size:14px}.llgbm a.llgbm-link:hover{background:var(--hover);border-color:var(--accent)}.llgbm code.llgbm-code{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;background:var(--bg);border-radius:5px;padding:2px 6px;color:var(--ink);overflow-wrap:anywhere;user-select:all}
+.llgbm .llgbm-ops .widget-upload{font-size:0!important}.llgbm-ops .widget-upload i{display:none}.llgbm-ops .widget-upload::after{content:"Upload";font-size:14px}.llgbm .llgbm-ops{gap:8px;display:flex!important;flex-flow:row wrap;margin:0}.llgbm .llgbm-ops>*{margin:0!important}.llgbm .llgbm-ops .widget-html,.llgbm .llgbm-ops .widget-html-content{width:auto}.llgbm .llgbm-ops .jupyter-button,.llgbm .llgbm-ops a.llgbm-link{padding:0 10px}.llgbm .llgbm-path{flex:1 1 160px;width:auto;margin:0}.llgbm code.llgbm-code{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;background:var(--bg);border-radius:5px;padding:2px 6px;color:var(--ink);overflow-wrap:anywhere;user-select:all}
 """
 
 class AmplificationTab(W.VBox):
@@ -593,7 +603,7 @@ def _save(self: AmplificationTab):
     self.form.settle()
     self.panel.worker.say(f"written to {self.editor.save_copy(self.path.value.strip())}")
 
-# %% ../nbs/35_amplification_tab.ipynb #86f25e23
+# %% ../nbs/35_amplification_tab.ipynb #ca123f62
 class _Row(W.Box):
     "A config in the list."
     def __init__(self, name, pick, activate):
@@ -623,10 +633,9 @@ def _refresh_list(self: AmplificationTab):
 
 def _download(config):
     "A link that saves a config on the machine of the browser."
-    data = base64.b64encode(config.to_yaml().encode()).decode()
     try: name = safe_filename(config.name)
     except ValueError: name = "amplification"
-    return f"<a class='llgbm-link' download='{escape(name)}.yaml' href='data:application/yaml;base64,{data}' title='save it on this browser&#39;s machine'>Download</a>"
+    return download_link(f"{name}.yaml", config.to_yaml().encode())
 
 @patch
 def _make_result(self: AmplificationTab):

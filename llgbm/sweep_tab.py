@@ -6,8 +6,8 @@
 __all__ = ['ARROW', 'spaced', 'spell_weights', 'read_weights', 'Prompts', 'read_prompts', 'lab_lines', 'check_of', 'SweepPlan',
            'targets_of', 'size_of', 'run_plan', 'keep_sweep', 'last_sweep', 'export_sweep', 'answer_cards', 'SweepTab']
 
-# %% ../nbs/35_sweep_tab.ipynb #f482732f
-import base64, re, time
+# %% ../nbs/35_sweep_tab.ipynb #c3e882c5
+import re, time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,7 +22,7 @@ from .files import near_names, safe_filename
 from .generation import Request
 from .lab import LAB_BASES, TRAIN_TASKS, Task, write_prompt
 from .sweeps import Step, Sweep, checker, exactly, sweep, sweep_weights
-from .views import Debounce, Feed, Panel, Sample, card, escape, row, sample_cards, sync_figures
+from .views import Debounce, Feed, Panel, Sample, card, download_link, escape, fit_figures, row, sample_cards, sync_figures
 from .vllm_engine import EngineError
 from .workspace import Workspace
 
@@ -184,13 +184,13 @@ def answer_cards(
     more = f"<p class='soft'>{len(rows) - most} more: export them</p>" if len(rows) > most else ""
     return f"<p class='soft llgbm-effect'>{escape(found.effect(weight).says)}</p>{sample_cards(cards)}{more}"
 
-# %% ../nbs/35_sweep_tab.ipynb #cd16152a
+# %% ../nbs/35_sweep_tab.ipynb #9a987251
 _CSS = """
 .llgbm-sweepform{gap:10px;display:flex!important;flex-flow:column}.llgbm-sweepform>*{margin:0!important}.llgbm-sweepform .widget-text,.llgbm-sweepform .widget-textarea{width:100%;margin:0}.llgbm-sweepform .widget-label{width:auto;min-width:0}
 .llgbm-sweepform .widget-textarea textarea{min-height:110px;resize:vertical}.llgbm .llgbm-spaced .widget-text{width:88px;margin:0}.llgbm-spaced .widget-html,.llgbm-sweeprun .widget-html{width:auto}.llgbm .llgbm-sweepform input[type=text].llgbm-mono{font-family:ui-monospace,Menlo,Consolas,monospace!important}
 .llgbm .llgbm-sweepform .widget-dropdown{width:auto;max-width:100%;margin:0}.llgbm .llgbm-sweepform .widget-dropdown>select{width:auto;max-width:100%;padding-right:24px}.llgbm .llgbm-sweepform .widget-dropdown,.llgbm .llgbm-sweepform select{height:32px}.llgbm-sweepfigure{display:block!important;width:100%;min-width:0;overflow-x:auto!important}.llgbm-sweepfigure>*{min-width:640px;width:100%!important}.llgbm-effect{margin:0 0 10px!important}.llgbm-sweeprun .widget-hprogress{flex:1 1 120px;width:auto;margin:0}
-.llgbm .js-plotly-plot .infolayer text,.llgbm .llgbm-sweepfigure [class*=tick] text{fill:var(--ink)!important}.llgbm .js-plotly-plot .modebar-btn path{fill:var(--soft)!important}.llgbm .js-plotly-plot .modebar{background:none!important}
-.llgbm-sweepsays{overflow-wrap:anywhere}.llgbm a.llgbm-link{display:inline-block;border:1px solid var(--line);border-radius:7px;height:32px;line-height:30px;padding:0 12px;color:var(--ink);text-decoration:none;background:var(--card);font-size:14px}
+.llgbm .js-plotly-plot .infolayer text,.llgbm .llgbm-sweepfigure [class*=tick] text{fill:var(--ink)!important}.llgbm .js-plotly-plot .modebar-btn path{fill:var(--soft)!important}.llgbm .js-plotly-plot .modebar,.llgbm .js-plotly-plot .modebar-group{background:none!important}
+.llgbm-sweepsays{overflow-wrap:anywhere}
 """
 
 _LINE = "rgba(128,128,128,.25)"     # in light and dark
@@ -206,7 +206,7 @@ class SweepTab(W.VBox):
     ):
         self.panel, self.space, self.sweep, self.path, self.figure, self._filling = panel, space, None, None, None, False
         self.plan = SweepPlan.read(space.get("sweep"))
-        self.feed, self.fit = Feed(self._progress, errors=panel.errors), Debounce(self._fit)
+        self.feed, self.fit = Feed(self._progress, errors=panel.errors), Debounce(lambda: fit_figures(self.figure_box))
         self._make_form(); self._make_result()
         panel.worker.buttons.append(self.run_button)
         super().__init__([W.HTML(f"<style>{_CSS}</style>").add_class("llgbm-hidden"), self.form, self.result])
@@ -215,7 +215,7 @@ class SweepTab(W.VBox):
         with panel.errors.catch("reading the last sweep"):
             if kept := last_sweep(space): self.show(*kept)
 
-# %% ../nbs/35_sweep_tab.ipynb #7dd86ddf
+# %% ../nbs/35_sweep_tab.ipynb #d95bae54
 @patch
 def _make_form(self: SweepTab):
     "Fields for the plan."
@@ -230,7 +230,7 @@ def _make_form(self: SweepTab):
     spacing = row(_label("or from"), self.first, _label("to"), self.last, _label("in steps of"), self.step, self.fill).add_class("llgbm-spaced")
     parts = [row(_label("What"), self.target), _label("Weights, factors on its whole update"), self.weights, spacing, _label("Prompts"), self.prompts, *([row(self.lab)] if self.space.base in LAB_BASES else []), _label("What counts"), self.check, row(self.run_button, self.size, self.bar).add_class("llgbm-sweeprun")]
     self.form = card(*parts, title="Sweep an amplification over weights").add_class("llgbm-sweepform")
-    for w, f in ((self.target, "target"), (self.weights, "weights"), (self.prompts, "prompts"), (self.check, "check")): self.panel.watch(w, lambda v, f=f: self._typed(f, v), f"sweep: {f}")
+    for w, f in ((self.target, "target"), (self.weights, "weights"), (self.prompts, "prompts"), (self.check, "check")): self.panel.watch(w, lambda v, f=f: self._typed(f, v), "sweeping")
     self.panel.watch(self.lab, self._take_questions, "lab questions")
 
 @patch
@@ -242,7 +242,7 @@ def _make_result(self: SweepTab):
     self.export_button, self.links = self.panel.button("Export CSV", self.export, "write measures and answers into the workspace's folder"), W.HTML()
     self.result = W.VBox([card(self.says, self.figure_box, row(self.export_button, self.links), title="What was found"), card(self.weight, self.answers, title="Answers")]).add_class("llgbm-stack").add_class("llgbm-hidden")
 
-# %% ../nbs/35_sweep_tab.ipynb #cc330209
+# %% ../nbs/35_sweep_tab.ipynb #8c3700e7
 @patch
 def _typed(self: SweepTab, field, value):
     "A field was changed."
@@ -250,9 +250,9 @@ def _typed(self: SweepTab, field, value):
     self.plan = SweepPlan(**asdict(self.plan) | {field: value or ""})
     self.space.put("sweep", asdict(self.plan))
     self._refresh_size()
-    if field == "weights": read_weights(value)
-    if field == "check": checker(value.strip() or None)
-    self.panel.errors.dismiss(f"sweep: {field}")
+    read_weights(self.plan.weights)
+    checker(self.plan.check.strip() or None)
+    self.panel.errors.dismiss("sweeping")
 
 @patch
 def _space_out(self: SweepTab):
@@ -311,7 +311,7 @@ def _done(self: SweepTab, found: Sweep):
     self.show(found, keep_sweep(self.space, found))
     self.panel.worker.say(f"{len(found.generations)} answers at {len(found.table)} weights")
 
-# %% ../nbs/35_sweep_tab.ipynb #5a785e31
+# %% ../nbs/35_sweep_tab.ipynb #3e9a187c
 @patch
 def show(
     self: SweepTab,
@@ -319,8 +319,8 @@ def show(
     path: Path,   # its file
 ) -> None:
     "Show a sweep."
-    self.sweep, self.path = found, path
-    self.figure = go.FigureWidget(found.figure().update_layout(autosize=True, title_text="", margin_t=36, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)"))
+    self.sweep, self.path, old = found, path, self.figure_box.children
+    self.figure = go.FigureWidget(found.figure().update_layout(autosize=True, title_text="", margin_t=56, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)"))
     self.figure.update_xaxes(gridcolor=_LINE).update_yaxes(gridcolor=_LINE, zerolinecolor=_LINE)
     self.figure._config = self.figure._config | dict(responsive=True, displaylogo=False, scrollZoom=False, modeBarButtonsToRemove=["select2d", "lasso2d", "autoScale2d"])
     for t in self.figure.data:
@@ -328,18 +328,12 @@ def show(
     self.result.remove_class("llgbm-hidden")
     sync_figures(self.figure)
     self.figure_box.children, self.links.value = (self.figure,), ""
+    for f in old: f.close()
     self.fit()
     self.says.value = "".join(f"<p{' class=soft' * (i > 0)}>{escape(t)}</p>" for i, t in enumerate([f"{found.name}: {found.summary()}", *found.notes]))
     self.weight.options = [(f"{w:g}", w) for w in found.table.weight]
     self.weight.value = min(found.table.weight, key=lambda w: abs(w - 1))
     self._show_answers(self.weight.value)
-
-@patch
-def _fit(self: SweepTab):
-    "Let the curves take the width there is: plotly knows none for what it draws before it is in the page, and keeps 700 pixels."
-    if self.figure is None: return
-    self.figure.layout.autosize, self.figure.layout.width = False, 700
-    self.figure.layout.width, self.figure.layout.autosize = None, True
 
 @patch
 def _clicked(self: SweepTab, trace, points, _):
@@ -353,5 +347,5 @@ def _show_answers(self: SweepTab, weight): self.answers.value = answer_cards(sel
 def export(self: SweepTab) -> None:
     "Write CSV files, and offer them for download."
     files = export_sweep(self.sweep, self.path)
-    link = lambda p: f"<a class='llgbm-link' download='{escape(p.name)}' href='data:text/csv;base64,{base64.b64encode(p.read_bytes()).decode()}'>Download {'answers' if p.stem.endswith('-answers') else 'measures'}</a>"
-    self.links.value = " ".join(map(link, files)) + f" <span class='soft'>in {escape(self.path.parent)}</span>"
+    links = [download_link(p.name, p, f"Download {what}") for p, what in zip(files, ("measures", "answers"))]
+    self.links.value = " ".join(links) + f" <span class='soft'>written to {escape(self.path.parent)}</span>"
