@@ -102,7 +102,7 @@ class SideBar(W.VBox):
         self.panel.watch(self.url, lambda v: self._quiet or self._pick_engine(), "choosing the engine")
         return self.engine, self.url
 
-# %% ../nbs/36_amplification_panel.ipynb #da88d7c8
+# %% ../nbs/36_amplification_panel.ipynb #5b2d4806
 @patch
 def _changed(self: SideBar):
     if self._quiet: return
@@ -132,8 +132,10 @@ def _activate(self: SideBar, on):
 def _pick_engine(self: SideBar):
     "Take over an engine; a server once it has an address."
     self.url.layout.display = None if self.engine.value == "server" else "none"
-    engine = self.engine.value if self.engine.value != "server" else self.url.value.strip()
+    engine = self.engine.value
+    if engine == "server": engine = (url := self.url.value.strip()) and (url if "://" in url else f"http://{url}")
     if engine: self.space.engine = engine
+    self.panel.errors.dismiss("choosing the engine")
 
 def _facts(facts):
     "Facts, one in a line."
