@@ -8,7 +8,7 @@ __all__ = ['RANGES', 'Listener', 'Sampling', 'Request', 'prompt_text', 'prompt_t
            'plan_rows', 'Token', 'RowState', 'row_bytes', 'batch_rows', 'end_tokens', 'run_rows', 'Engine', 'plan_call',
            'CheckedAdapters', 'TransformersEngine', 'GenerationLog', 'open_log', 'Replay', 'replay']
 
-# %% ../nbs/31_generation.ipynb #20762723
+# %% ../nbs/31_generation.ipynb #237e5341
 import secrets, time, weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -30,7 +30,7 @@ from transformers import PreTrainedTokenizerBase
 from .amplification import AmplificationConfig
 from .files import append_jsonl, hash_json, read_jsonl
 from .functional_lora import attach
-from .lora import AdapterError, LoraAdapter, LoraBank
+from .lora import AdapterError, LoraAdapter, LoraBank, adapter_dir
 from .models import Base, base_fingerprint, position_limit
 
 # %% ../nbs/31_generation.ipynb #3996b1d2
@@ -125,7 +125,7 @@ def prompt_tokens(
     if not ids: raise ValueError("request: the prompt is empty")
     return ids
 
-# %% ../nbs/31_generation.ipynb #1f5f0133
+# %% ../nbs/31_generation.ipynb #cd51fbad
 @dataclass(frozen=True, eq=False)
 class Variant:
     "An adapter to ask, and how it came about."
@@ -150,8 +150,9 @@ def _variant_name(name):
 def _variant(name, v):
     if isinstance(v, Variant): return v
     if v is None or isinstance(v, LoraAdapter): return Variant(v)
-    if isinstance(v, (str, Path)): return Variant(LoraAdapter.from_pretrained(v, name=name), str(Path(v).absolute()) if Path(v).exists() else str(v))
-    raise ValueError(f"variant {name!r} must be an adapter, its directory or None, got {type(v).__name__}")
+    if not isinstance(v, (str, Path)): raise ValueError(f"variant {name!r} must be an adapter, its directory or None, got {type(v).__name__}")
+    folder = adapter_dir(v).absolute()     # of a hub id, too, so that it is found again
+    return Variant(LoraAdapter.from_pretrained(folder, name=name), str(folder))
 
 # %% ../nbs/31_generation.ipynb #edcd7c30
 @dataclass(frozen=True)
