@@ -62,13 +62,13 @@ def _items(v, where):
     if not isinstance(v, (list, tuple)): raise ValueError(f"{where}: a list is wanted, got {repr(v)[:80]}")
     return tuple(v)
 
-# %% ../nbs/30_amplification.ipynb #8fae7806
+# %% ../nbs/30_amplification.ipynb #e457a1d7
 GROUPS = ("all", "attention", "mlp")
 
 @dataclass(frozen=True)
 class ModuleAmplification:
     "A weight for some modules of a layer."
-    modules: str | tuple[str, ...] = "all" # 'all', 'attention', 'mlp', a module's name, or several of these
+    modules: str | tuple[str, ...] = "all" # 'all' of a layer's, 'attention', 'mlp', a module's name, or several of these
     weight: float = 1.0                    # factor on the update; 0 switches it off, negative numbers turn it around
 
     def __post_init__(self):
@@ -137,7 +137,7 @@ def _all_of(cls, values, where):
         if not isinstance(v, cls): raise ValueError(f"{where}[{i}]: a {cls.__name__} is wanted, got {repr(v)[:80]}")
     return values
 
-# %% ../nbs/30_amplification.ipynb #7f9c025e
+# %% ../nbs/30_amplification.ipynb #b50e82d2
 MAX_NAME = 200 # characters
 
 def _named(v, where, most=MAX_NAME):
@@ -158,6 +158,7 @@ class AmplifiedAdapter:
     def __post_init__(self):
         put = partial(object.__setattr__, self)
         put("adapter_id", _named(self.adapter_id, "adapter_id", 4096))
+        if long := [p for p in self.adapter_id.split("/") if len(p.encode()) > 255]: raise ValueError(f"adapter_id: no folder's name is longer than 255 bytes, {long[0][:40]!r}… is")
         put("adapter_name", _named(self.adapter_name, "adapter_name") if self.adapter_name != "" else "")
         put("layer_amplifications", _all_of(LayerAmplification, self.layer_amplifications, "layer_amplifications"))
 
@@ -409,7 +410,7 @@ def _fits(module, key):
     "Whether a group or a name means a module."
     return bool(kind_of(module)) if key == "all" else kind_of(module) == key if key in GROUPS else matches(module, key)
 
-# %% ../nbs/30_amplification.ipynb #24d661e4
+# %% ../nbs/30_amplification.ipynb #1db933f9
 def _check_layers(rule, modules, deep):
     "Raise `ValueError` for layers that the model or the adapter lacks."
     if rule.layers == "all": return
@@ -427,7 +428,8 @@ def _check_module(key, here, modules):
     names = sorted({m.split(".")[-1] for m in here})
     kinds = sorted({kind_of(m) for m in here} & set(GROUPS))
     where = " in these layers" if any(_fits(m, key) for m in modules) else ""
-    raise ValueError(f"modules: the adapter has no {repr(key)[:80]}{where}{near_names(key, names)}; it has {', '.join([*kinds, *names]) or 'nothing there'}")
+    what = "module inside the layers" if key == "all" else repr(key)[:80]
+    raise ValueError(f"modules: the adapter has no {what}{where}{near_names(key, names)}; it has {', '.join([*kinds, *names]) or 'nothing there'}")
 
 def _reach(rule, modules, deep):
     "The modules that a rule's layers hold; `all` layers hold those outside the layers, too."
