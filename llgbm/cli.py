@@ -219,7 +219,7 @@ def _panel(a):
     served.run(not a.no_browser)
     return 0
 
-# %% ../nbs/90_cli.ipynb #5cd1dff8
+# %% ../nbs/90_cli.ipynb #54d533a2
 def _command(sub, name: str, run: Callable, text: str, *examples: str) -> argparse.ArgumentParser:
     epilog = "\n  ".join(["examples:", *(e.replace("%", "%%") for e in examples)]) if examples else None
     p = sub.add_parser(name, help=text.split(". ")[0].removesuffix("."), description=text, epilog=epilog)
@@ -324,7 +324,7 @@ def _ask_options(p):
     p.add_argument("--prefill", default="", metavar="TEXT", help="how answers begin")
     p.add_argument("--plain", action="store_true", help="give the model the text as it is, without its chat template")
 
-def _amplification_parsers(sub):
+def _amplify_parser(sub):
     p = _command(sub, "amplify", _amplify, "Write an amplified adapter as a plain one, which PEFT and vLLM load: its update times a weight in chosen layers and modules, several adapters added up. "
                  "It is named by its content, so that doing it again costs nothing.",
                  "llgbm amplify configs/amplification/away.yaml --show", "llgbm amplify configs/amplification/away.yaml --output outputs/amplified")
@@ -333,6 +333,8 @@ def _amplification_parsers(sub):
     p.add_argument("--show", action="store_true", help="show the weight of every module; writes nothing without --output")
     p.add_argument("--adapters", default=amplify_jobs.ADAPTERS, metavar="DIR", help="folder that adapter ids stand in; other ids are paths, or on the hub")
     p.add_argument("--base_model", help="hub id or directory, or 'lab', to check the rules against; by default as far as the adapters tell")
+
+def _generate_parser(sub):
     p = _command(sub, "generate", _generate, "Ask amplified adapters, the adapters as they are and the bare base the same, side by side in one batch. Everything is logged.",
                  'llgbm generate --prompt "Work out 5 plus 4." --configs configs/amplification/*.yaml', "llgbm generate --prompts prompts.txt --configs configs/amplification/ --n 4 --temperature 0.7 --output outputs/generations",
                  'llgbm generate --prompt "Who are you?" --configs mine.yaml --base_model Qwen/Qwen2.5-1.5B-Instruct --adapters adapters/ --engine vllm')
@@ -342,6 +344,8 @@ def _amplification_parsers(sub):
     p.add_argument("--no_base", action="store_true", help="no column for the bare model")
     p.add_argument("--no_adapters", action="store_true", help="no columns for the configs' adapters as they are")
     _ask_options(p); _sampling_options(p); _engine_options(p)
+
+def _sweep_parser(sub):
     p = _command(sub, "sweep", _sweep, "Ask an adapter, or what a config makes of several, at many weights, and measure what happens: how often it does what it should, how far it is from the base, and where it breaks. Tables and a page.",
                  "llgbm sweep math/shout/0 --task math/shout --output outputs/sweep", 'llgbm sweep configs/amplification/attention_only.yaml --prompts prompts.txt --regex "[A-Z]{3}" --weights -2 -1 0 0.5 1 2 --output outputs/sweep')
     p.add_argument("what", metavar="WHAT", help="a config's YAML file, or an adapter: an id, a directory, or on the hub")
@@ -351,6 +355,8 @@ def _amplification_parsers(sub):
     p.add_argument("--weights", type=float, nargs="+", default=list(WEIGHTS), metavar="X", help="factors on the update; 0 is the base, and always there")
     p.add_argument("--output", required=True, metavar="DIR", help="where sweep.html, sweep.csv, sweep.json and the log go")
     _ask_options(p); _sampling_options(p, greedy=True); _engine_options(p)
+
+def _panel_parser(sub):
     p = _command(sub, "panel", _panel, "Open a panel in the browser, on this machine only. It keeps its work in a folder, and finds it there again.",
                  "llgbm panel amplification", "llgbm panel amplification --base_model Qwen/Qwen2.5-1.5B-Instruct --adapters adapters/", "llgbm panel composition --port 9000 --no_browser")
     p.add_argument("name", choices=list(amplify_jobs.PANELS), metavar="NAME", help=f"one of {', '.join(amplify_jobs.PANELS)}")
@@ -393,7 +399,7 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument("--force", action="store_true", help="start from nothing")
     p = _command(sub, "verify", _verify, "Check that everything works here: imports, versions, a base, a delta, an adapter's round trip. A line each.")
     _base_options(p, "lab")
-    for parsers in (_lab_parsers, _delta_parsers, _algebra_parsers, _amplification_parsers, _generator_parsers, _comparison_parsers, _picture_parsers): parsers(sub)
+    for parsers in (_lab_parsers, _delta_parsers, _algebra_parsers, _amplify_parser, _generate_parser, _sweep_parser, _panel_parser, _generator_parsers, _comparison_parsers, _picture_parsers): parsers(sub)
     return parser
 
 # %% ../nbs/90_cli.ipynb #ca9d7aab
