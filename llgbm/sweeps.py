@@ -71,7 +71,7 @@ def wilson(
     low, high = ((middle + s * half) / (1 + z * z / n) for s in (-1, 1))
     return max(0., low), min(1., high)
 
-# %% ../nbs/33_sweeps.ipynb #b21051fc
+# %% ../nbs/33_sweeps.ipynb #703686e0
 WEIGHTS: tuple[float, ...] = (-1, -.5, 0, .25, .5, .75, 1, 1.5, 2, 3, 4)
 
 def sweep_weights(
@@ -88,13 +88,13 @@ Scalable = AmplificationConfig | Variant | LoraAdapter | str | Path
 def _name(what): return str(getattr(what, "name", "") or (what.config.get("name") if isinstance(what, Variant) else Path(what).name if isinstance(what, (str, Path)) else "") or "adapter")
 
 def variant_of(
-    what: Scalable,                 # a config, a variant, an adapter or its directory
-    adapters: Where = None,         # where a config's adapters are
+    what: Scalable,                 # a config, a variant, an adapter, its directory or id
+    adapters: Where = None,         # where adapters are that a config or an id names
     model: nn.Module | None = None, # the base, if it is loaded
 ) -> Variant:
     "Return what is to be scaled. Raises `ValueError` where there is no adapter, and as `AmplificationConfig.apply`."
     if isinstance(what, AmplificationConfig): what = VariantMaker(adapters, model).make(what)
-    if isinstance(what, (str, Path)): what = VariantMaker().plain(str(what), _name(what))
+    if isinstance(what, (str, Path)): what = VariantMaker(adapters, model).plain(str(what), _name(what))
     if isinstance(what, LoraAdapter): what = Variant(what, config=dict(name=_name(what)))
     if not isinstance(what, Variant) or what.adapter is None: raise ValueError(f"a config, a variant, an adapter or its directory is wanted, got {'the base, which has nothing to scale' if isinstance(what, Variant) else type(what).__name__}")
     return what
@@ -427,7 +427,7 @@ def _can_score(engine, scores):
     if scores and not here: raise ValueError(ONLY_TEXT)
     return here and scores is not False
 
-# %% ../nbs/33_sweeps.ipynb #7e7adf67
+# %% ../nbs/33_sweeps.ipynb #18e99f2c
 def _probe_tokens(base, probes, given):
     "Probes as tokens; the prompts by default."
     if isinstance(probes, ProbeTokens): return probes
@@ -447,13 +447,13 @@ def _rows(variants, generations, passed, measured, limits):
 
 def sweep(
     engine: Engine,                  # with the base that the adapter is for
-    what: Scalable,                  # a config, a variant, an adapter or its directory
+    what: Scalable,                  # a config, a variant, an adapter, its directory or id
     requests: str | Request | Sequence[str | Request], # prompts; texts are asked as chats where the tokenizer has a template
     weights: Sequence[float] = WEIGHTS, # factors on the update; 0 is added where it is missing
     check: Check = None,             # what counts as the behaviour: (prompt, answer) → bool, or a regular expression to find in the answer
     texts: Sequence[str | tuple[str | Request, str]] = (), # whose perplexity is measured at every weight, see `read_text`
     probes: Sequence[str] | ProbeTokens | None = None, # for deltas; the prompts by default
-    adapters: Where = None,          # where a config's adapters are
+    adapters: Where = None,          # where adapters are that a config or an id names
     sampling: Sampling = Sampling(do_sample=False), # for prompts that are texts
     scores: bool | None = None,      # measure what needs the model itself; None: where the engine has it
     limits: Thresholds = Thresholds(), # of `judge`
@@ -629,12 +629,12 @@ def load(
     if not len(generations) == len(d["weights"]) == len(d["passed"]): raise ValueError(f"{path}: generations: there are {len(generations)}, with {len(d['weights'])} weights and {len(d['passed'])} passed")
     return cls(d["name"], table, generations, d["weights"], d["passed"], d["prompts"], d["facts"], tuple(d["notes"]))
 
-# %% ../nbs/33_sweeps.ipynb #5ceaa22f
+# %% ../nbs/33_sweeps.ipynb #33219361
 def effect_check(
     engine: Engine,                # with the base that the adapter is for
-    what: Scalable,                # a config, a variant, an adapter or its directory
+    what: Scalable,                # a config, a variant, an adapter, its directory or id
     requests: str | Request | Sequence[str | Request], # prompts; texts are asked as chats where the tokenizer has a template
-    adapters: Where = None,        # where a config's adapters are
+    adapters: Where = None,        # where adapters are that a config or an id names
     sampling: Sampling = Sampling(do_sample=False), # for prompts that are texts
     limits: Thresholds = Thresholds(),
     listen: Callable[[Step], Any] | None = None, # as in `sweep`
