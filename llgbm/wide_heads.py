@@ -53,7 +53,7 @@ def _spread(
     out[:, at] = heads
     return out.flatten(0, 1).movedim(0, dim).contiguous()
 
-# %% ../nbs/30_wide_heads.ipynb #0fff86de
+# %% ../nbs/30_wide_heads.ipynb #b761398f
 def _widen(name, t, d, wide):
     "A tensor of the checkpoint with wide heads."
     part = name.removesuffix(".weight").removesuffix(".bias").rpartition(".")[2]
@@ -65,10 +65,11 @@ def widen_heads(
     model_dir: str | Path, # a checkpoint of the Qwen2 or Llama family
     out: str | Path,       # the directory to make
 ) -> Path:                 # `out`
-    "Write an equal model with heads that are wide enough for vLLM on a CPU. Raises `ValueError` as `wider_size`."
+    "Write an equal model with heads that are wide enough for vLLM on a CPU. Raises `ValueError` as `wider_size`, and for weights that are no safetensors."
     model_dir, config = Path(model_dir), read_json(Path(model_dir) / "config.json")
     d, wide = head_size(config), wider_size(config)
     if wide is None: raise ValueError(f"{model_dir}: its heads have {d} entries, which is wide enough")
+    if not any(model_dir.glob("*.safetensors")): raise ValueError(f"{model_dir}: its weights are no safetensors; load the model and save it again with `save_pretrained`")
     more = dict(head_dim=wide)
     if config["model_type"] == "qwen2": more |= dict(architectures=["LlamaForCausalLM"], qkv_bias=True)       # vLLM's Qwen2 knows no heads of their own width, its Llama does, and takes biases
     with atomic_dir(out) as tmp:
