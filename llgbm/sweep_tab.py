@@ -6,7 +6,7 @@
 __all__ = ['ARROW', 'spaced', 'spell_weights', 'read_weights', 'Prompts', 'read_prompts', 'lab_lines', 'check_of', 'SweepPlan',
            'targets_of', 'size_of', 'run_plan', 'keep_sweep', 'last_sweep', 'export_sweep', 'answer_cards', 'SweepTab']
 
-# %% ../nbs/35_sweep_tab.ipynb #c3e882c5
+# %% ../nbs/35_sweep_tab.ipynb #3dddbf27
 import re, time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -22,7 +22,7 @@ from .files import near_names, safe_filename
 from .generation import Request
 from .lab import LAB_BASES, TRAIN_TASKS, Task, write_prompt
 from .sweeps import Step, Sweep, checker, exactly, sweep, sweep_weights
-from .views import Debounce, Feed, Panel, Sample, card, download_link, escape, fit_figures, row, sample_cards, sync_figures
+from .views import Feed, FigureBox, Panel, Sample, card, download_link, escape, row, sample_cards
 from .vllm_engine import EngineError
 from .workspace import Workspace
 
@@ -184,11 +184,11 @@ def answer_cards(
     more = f"<p class='soft'>{len(rows) - most} more: export them</p>" if len(rows) > most else ""
     return f"<p class='soft llgbm-effect'>{escape(found.effect(weight).says)}</p>{sample_cards(cards)}{more}"
 
-# %% ../nbs/35_sweep_tab.ipynb #9a987251
+# %% ../nbs/35_sweep_tab.ipynb #613a9232
 _CSS = """
 .llgbm-sweepform{gap:10px;display:flex!important;flex-flow:column}.llgbm-sweepform>*{margin:0!important}.llgbm-sweepform .widget-text,.llgbm-sweepform .widget-textarea{width:100%;margin:0}.llgbm-sweepform .widget-label{width:auto;min-width:0}
 .llgbm-sweepform .widget-textarea textarea{min-height:110px;resize:vertical}.llgbm .llgbm-spaced .widget-text{width:88px;margin:0}.llgbm-spaced .widget-html,.llgbm-sweeprun .widget-html{width:auto}.llgbm .llgbm-sweepform input[type=text].llgbm-mono{font-family:ui-monospace,Menlo,Consolas,monospace!important}
-.llgbm .llgbm-sweepform .widget-dropdown{width:auto;max-width:100%;margin:0}.llgbm .llgbm-sweepform .widget-dropdown>select{width:auto;max-width:100%;padding-right:24px}.llgbm .llgbm-sweepform .widget-dropdown,.llgbm .llgbm-sweepform select{height:32px}.llgbm-sweepfigure{display:block!important;width:100%;min-width:0;overflow-x:auto!important}.llgbm-sweepfigure>*{min-width:640px;width:100%!important}.llgbm-effect{margin:0 0 10px!important}.llgbm-sweeprun .widget-hprogress{flex:1 1 120px;width:auto;margin:0}
+.llgbm .llgbm-sweepform .widget-dropdown{width:auto;max-width:100%;margin:0}.llgbm .llgbm-sweepform .widget-dropdown>select{width:auto;max-width:100%;padding-right:24px}.llgbm .llgbm-sweepform .widget-dropdown,.llgbm .llgbm-sweepform select{height:32px}.llgbm-sweepfigure>.js-plotly-plot,.llgbm-sweepfigure>:last-child{min-width:640px}.llgbm-effect{margin:0 0 10px!important}.llgbm-sweeprun .widget-hprogress{flex:1 1 120px;width:auto;margin:0}
 .llgbm .js-plotly-plot .infolayer text,.llgbm .llgbm-sweepfigure [class*=tick] text{fill:var(--ink)!important}.llgbm .js-plotly-plot .modebar-btn path{fill:var(--soft)!important}.llgbm .js-plotly-plot .modebar,.llgbm .js-plotly-plot .modebar-group{background:none!important}
 .llgbm-sweepsays{overflow-wrap:anywhere}
 """
@@ -206,7 +206,7 @@ class SweepTab(W.VBox):
     ):
         self.panel, self.space, self.sweep, self.path, self.figure, self._filling = panel, space, None, None, None, False
         self.plan = SweepPlan.read(space.get("sweep"))
-        self.feed, self.fit = Feed(self._progress, errors=panel.errors), Debounce(lambda: fit_figures(self.figure_box))
+        self.feed = Feed(self._progress, errors=panel.errors)
         self._make_form(); self._make_result()
         panel.worker.buttons.append(self.run_button)
         super().__init__([W.HTML(f"<style>{_CSS}</style>").add_class("llgbm-hidden"), self.form, self.result])
@@ -215,7 +215,7 @@ class SweepTab(W.VBox):
         with panel.errors.catch("reading the last sweep"):
             if kept := last_sweep(space): self.show(*kept)
 
-# %% ../nbs/35_sweep_tab.ipynb #d95bae54
+# %% ../nbs/35_sweep_tab.ipynb #84d7dd9e
 @patch
 def _make_form(self: SweepTab):
     "Fields for the plan."
@@ -236,13 +236,13 @@ def _make_form(self: SweepTab):
 @patch
 def _make_result(self: SweepTab):
     "Places for what was found."
-    self.says, self.figure_box, self.answers = W.HTML().add_class("llgbm-sweepsays"), W.Box().add_class("llgbm-sweepfigure"), W.HTML()
+    self.says, self.figure_box, self.answers = W.HTML().add_class("llgbm-sweepsays"), FigureBox().add_class("llgbm-sweepfigure"), W.HTML()
     self.weight = W.Dropdown(description="at weight", tooltip="or click a point of the curves")
     self.panel.watch(self.weight, lambda w: w is not None and self._show_answers(w), "answers")
     self.export_button, self.links = self.panel.button("Export CSV", self.export, "write measures and answers into the workspace's folder"), W.HTML()
     self.result = W.VBox([card(self.says, self.figure_box, row(self.export_button, self.links), title="What was found"), card(self.weight, self.answers, title="Answers")]).add_class("llgbm-stack").add_class("llgbm-hidden")
 
-# %% ../nbs/35_sweep_tab.ipynb #8c3700e7
+# %% ../nbs/35_sweep_tab.ipynb #5c45c5d5
 @patch
 def _typed(self: SweepTab, field, value):
     "A field was changed."
@@ -277,7 +277,6 @@ def refresh(self: SweepTab) -> None:
         self.weights.value, self.prompts.value, self.check.value = self.plan.weights, self.plan.prompts, self.plan.check
     finally: self._filling = False
     self._refresh_size()
-    self.fit()
 
 @patch
 def _refresh_size(self: SweepTab): self.size.value = f"<span class='soft num'>{escape(size_of(self.plan, self.space.sampling.n))}</span>"
@@ -311,7 +310,7 @@ def _done(self: SweepTab, found: Sweep):
     self.show(found, keep_sweep(self.space, found))
     self.panel.worker.say(f"{len(found.generations)} answers at {len(found.table)} weights")
 
-# %% ../nbs/35_sweep_tab.ipynb #3e9a187c
+# %% ../nbs/35_sweep_tab.ipynb #87a5fffe
 @patch
 def show(
     self: SweepTab,
@@ -319,17 +318,15 @@ def show(
     path: Path,   # its file
 ) -> None:
     "Show a sweep."
-    self.sweep, self.path, old = found, path, self.figure_box.children
+    self.sweep, self.path = found, path
     self.figure = go.FigureWidget(found.figure().update_layout(autosize=True, title_text="", margin_t=56, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)"))
     self.figure.update_xaxes(gridcolor=_LINE).update_yaxes(gridcolor=_LINE, zerolinecolor=_LINE)
-    self.figure._config = self.figure._config | dict(responsive=True, displaylogo=False, scrollZoom=False, modeBarButtonsToRemove=["select2d", "lasso2d", "autoScale2d"])
+    self.figure._config = self.figure._config | dict(displaylogo=False, scrollZoom=False, modeBarButtonsToRemove=["select2d", "lasso2d", "autoScale2d"])
     for t in self.figure.data:
         if t.customdata is not None: t.on_click(self._clicked)
     self.result.remove_class("llgbm-hidden")
-    sync_figures(self.figure)
-    self.figure_box.children, self.links.value = (self.figure,), ""
-    for f in old: f.close()
-    self.fit()
+    self.figure_box.show(self.figure)
+    self.links.value = ""
     self.says.value = "".join(f"<p{' class=soft' * (i > 0)}>{escape(t)}</p>" for i, t in enumerate([f"{found.name}: {found.summary()}", *found.notes]))
     self.weight.options = [(f"{w:g}", w) for w in found.table.weight]
     self.weight.value = min(found.table.weight, key=lambda w: abs(w - 1))

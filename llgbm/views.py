@@ -6,9 +6,9 @@
 __all__ = ['log', 'STYLE', 'LARGEST_LINK', 'card', 'row', 'split', 'stack', 'escape', 'Sample', 'sample_card', 'sample_cards',
            'facts_html', 'legend_html', 'download_link', 'offer_html', 'ErrorBox', 'Notice', 'error_html',
            'running_loop', 'Cancelled', 'Worker', 'Feed', 'Debounce', 'on_scale', 'Panel', 'figures_in', 'sync_figures',
-           'fit_figures']
+           'FigureBox']
 
-# %% ../nbs/06_views.ipynb #52d62e0c
+# %% ../nbs/06_views.ipynb #1bc33156
 import asyncio, base64, html, logging, threading, traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,12 +17,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anywidget
 import ipywidgets as W
 from plotly.basewidget import BaseFigureWidget
 
 log = logging.getLogger(__name__)
 
-# %% ../nbs/06_views.ipynb #56b97a20
+# %% ../nbs/06_views.ipynb #ad9220e2
 _LIGHT = "color-scheme:light;--bg:#f6f7f9;--card:#fff;--ink:#1f2937;--soft:#5f6875;--line:#dfe3e8;--accent:#0072B2;--on-accent:#fff;--hover:#eaf3f9;--bad:#b42318;--bad-bg:#fef3f2;--shadow:0 1px 2px rgba(16,24,40,.06)"
 _DARK = "color-scheme:dark;--bg:#0f1318;--card:#181d24;--ink:#e5e7eb;--soft:#9aa4b2;--line:#2b333e;--accent:#56B4E9;--on-accent:#0f1318;--hover:#1f2a35;--bad:#fda29b;--bad-bg:#2d1816;--shadow:none"
 _WIDGETS = ("--jp-ui-font-color1:var(--ink);--jp-ui-font-color2:var(--soft);--jp-content-font-color1:var(--ink);--jp-widgets-color:var(--ink);--jp-widgets-label-color:var(--ink);--jp-widgets-readout-color:var(--ink);"
@@ -39,7 +40,7 @@ body[data-jp-theme-light="false"] .llgbm,body.vscode-dark .llgbm,html[theme=dark
 .llgbm .widget-inline-hbox{height:auto}.llgbm .widget-vbox,.llgbm .widget-hbox,.llgbm .widget-box{overflow:visible;min-width:0}.llgbm .llgbm-hidden{display:none!important}
 .llgbm h1,.llgbm h2,.llgbm h3{margin:0;font-weight:650;line-height:1.3;color:var(--ink)}.llgbm h1{font-size:22px}.llgbm h2{font-size:15px}.llgbm h3{font-size:14px}.llgbm p{margin:0}.llgbm .soft{color:var(--soft)}.llgbm .num{font-variant-numeric:tabular-nums}
 .llgbm-card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px;box-shadow:var(--shadow);margin:0;min-width:0;gap:10px}.llgbm-card>*{margin:0!important}
-.llgbm .llgbm-head{margin:0}.llgbm-legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px}.llgbm-legend i{display:inline-block;width:10px;height:10px;border-radius:50%;background:var(--mark);margin-right:5px}.llgbm a.llgbm-link{display:inline-block;border:1px solid var(--line);border-radius:7px;height:32px;line-height:30px;padding:0 12px;color:var(--ink);text-decoration:none;background:var(--card);font-size:14px}.llgbm a.llgbm-link:hover{background:var(--hover);border-color:var(--accent)}.llgbm-offer{font-size:13px;overflow-wrap:anywhere}.llgbm-legend em{font-style:normal;color:var(--mark);margin-right:5px;font-weight:700}.llgbm-row{display:flex;flex-flow:row wrap;gap:8px 10px;align-items:center}.llgbm .llgbm-row>*{margin:0}.llgbm-stack{display:flex;flex-flow:column;gap:14px}
+.llgbm .llgbm-head{margin:0}.llgbm-legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px}.llgbm-legend i{display:inline-block;width:10px;height:10px;border-radius:50%;background:var(--mark);margin-right:5px}.llgbm a.llgbm-link{display:inline-block;border:1px solid var(--line);border-radius:7px;height:32px;line-height:30px;padding:0 12px;color:var(--ink);text-decoration:none;background:var(--card);font-size:14px}.llgbm a.llgbm-link:hover{background:var(--hover);border-color:var(--accent)}.llgbm-offer{font-size:13px;overflow-wrap:anywhere}.llgbm .llgbm-figurebox{display:block!important;width:100%;overflow-x:auto!important}.llgbm .llgbm-figurebox>*{width:100%!important}.llgbm .llgbm-figurebox>.llgbm-fit{height:0;margin:0}.llgbm-legend em{font-style:normal;color:var(--mark);margin-right:5px;font-weight:700}.llgbm-row{display:flex;flex-flow:row wrap;gap:8px 10px;align-items:center}.llgbm .llgbm-row>*{margin:0}.llgbm-stack{display:flex;flex-flow:column;gap:14px}
 .llgbm-split{display:grid!important;grid-template-columns:minmax(0,5fr) minmax(0,7fr);gap:14px;align-items:start;margin-bottom:14px}
 @container (max-width:860px){.llgbm-split{grid-template-columns:minmax(0,1fr)}}
 .llgbm input,.llgbm textarea,.llgbm select{font:inherit!important;border-radius:7px!important;color:var(--ink)!important;background-color:var(--card)!important}.llgbm select{appearance:auto!important;background-image:none!important}.llgbm input[type=checkbox]{accent-color:var(--accent);vertical-align:middle;position:relative;top:1px}.llgbm .llgbm-statusline{width:auto;margin:0}.llgbm input::placeholder,.llgbm textarea::placeholder{color:var(--soft);opacity:1}
@@ -364,7 +365,7 @@ def on_scale(
     steps = round((min(max(value, slider.min), slider.max) - slider.min) / slider.step)
     return min(type(slider.min)(round(slider.min + steps * slider.step, 10)), slider.max)
 
-# %% ../nbs/06_views.ipynb #650005c1
+# %% ../nbs/06_views.ipynb #eea66fc7
 class Panel(W.VBox):
     "A widget with the common look, a place for errors, and a worker."
     def __init__(
@@ -426,10 +427,38 @@ def sync_figures(
     "Bring the figures inside a widget up to date before it is shown for the first time."
     for f in figures_in(widget): f._widget_layout, f._widget_data = deepcopy(f._layout_obj._props), deepcopy(f._data)
 
-def fit_figures(
-    widget: W.Widget,
-) -> None:
-    "Let the figures inside a widget that is seen take the width there is: plotly knows none for what it draws before it is in the page, and keeps 700 pixels."
-    for f in figures_in(widget):
-        f.layout.autosize, f.layout.width = False, 700
-        f.layout.width, f.layout.autosize = None, True
+class FigureBox(W.Box):
+    "A place for a figure that takes the width there is, whenever that changes: plotly listens to the window only, and knows no width for what it draws before it is in the page."
+    def __init__(self):
+        super().__init__([_Fit().add_class("llgbm-fit")])
+        self.add_class("llgbm-figurebox")
+
+    def show(
+        self,
+        figure: BaseFigureWidget, # of layout.autosize
+    ) -> None:
+        "Put a figure in the place of the one before, which is closed."
+        figure._config = figure._config | dict(responsive=True)
+        sync_figures(figure)
+        fit, *old = self.children
+        self.children = (fit, figure)
+        for f in old: f.close()
+
+class _Fit(anywidget.AnyWidget):
+    "Says in the page that sizes have changed."
+    _esm = """
+    function render({ el }) {
+      const sizes = new ResizeObserver(() => requestAnimationFrame(() => window.dispatchEvent(new Event("resize"))))
+      const watch = box => { sizes.disconnect(); for (const e of [box, ...box.children]) sizes.observe(e) }
+      const added = new MutationObserver(() => watch(el.closest(".llgbm-figurebox")))
+      const begin = () => {
+        const box = el.closest(".llgbm-figurebox")
+        if (!box) return void (timer = setTimeout(begin, 100))     // not in the page yet
+        added.observe(box, { childList: true })
+        watch(box)
+      }
+      let timer = setTimeout(begin)
+      return () => { clearTimeout(timer); added.disconnect(); sizes.disconnect() }
+    }
+    export default { render }
+    """
