@@ -62,7 +62,7 @@ class Sampling:
         if bad := _sampling_problems(self): raise ValueError("sampling: " + "; ".join(bad))
         for f, kind in dict(temperature=float, top_p=float, max_new_tokens=int, do_sample=bool, seed=int, n=int).items(): object.__setattr__(self, f, kind(getattr(self, f)))
 
-# %% ../nbs/31_generation.ipynb #929211d2
+# %% ../nbs/31_generation.ipynb #9cafc2f8
 _ROLES = ("system", "user", "assistant", "tool")
 
 def _check_messages(messages):
@@ -85,17 +85,20 @@ class Request:
     def __post_init__(self):
         if not isinstance(self.sampling, Sampling): raise ValueError(f"request: sampling must be a Sampling, got {self.sampling!r:.60}")
         if bad := [f for f in ("system", "prefill") if not isinstance(getattr(self, f), (str, type(None)) if f == "system" else str)]: raise ValueError(f"request: {bad[0]} must be text, got {getattr(self, bad[0])!r:.60}")
-        if isinstance(self.prompt, str): return self._check_text()
+        if isinstance(self.prompt, str):
+            if self.plain and self.system is not None: raise ValueError("request: a plain text has no system prompt; put it into the text")
+            return self._check_spelling()
         if not isinstance(self.prompt, Sequence): raise ValueError(f"request: prompt must be text or a list of messages, got {self.prompt!r:.60}")
         _check_messages(self.prompt)
         object.__setattr__(self, "prompt", tuple(dict(m) for m in self.prompt))
         if self.plain: raise ValueError("request: a conversation needs the chat template; plain=True is for texts")
         if self.system is not None and self.prompt[0]["role"] == "system": raise ValueError("request: the conversation has a system message already; leave `system` out")
+        self._check_spelling()
 
-    def _check_text(self):
-        if self.plain and self.system is not None: raise ValueError("request: a plain text has no system prompt; put it into the text")
-        try: (self.prompt + self.prefill + (self.system or "")).encode()
-        except UnicodeEncodeError: raise ValueError(f"request: the prompt can't be spelled in UTF-8: {self.prompt!r:.60}") from None
+    def _check_spelling(self):
+        for text in (self.prefill, *(m["content"] for m in self.messages)):
+            try: text.encode()
+            except UnicodeEncodeError: raise ValueError(f"request: the prompt can't be spelled in UTF-8: {text!r:.60}") from None
 
     @property
     def messages(self) -> list[dict[str, str]]:
