@@ -219,7 +219,7 @@ def _panel(a):
     served.run(not a.no_browser)
     return 0
 
-# %% ../nbs/90_cli.ipynb #54d533a2
+# %% ../nbs/90_cli.ipynb #e3a63214
 def _command(sub, name: str, run: Callable, text: str, *examples: str) -> argparse.ArgumentParser:
     epilog = "\n  ".join(["examples:", *(e.replace("%", "%%") for e in examples)]) if examples else None
     p = sub.add_parser(name, help=text.split(". ")[0].removesuffix("."), description=text, epilog=epilog)
@@ -295,7 +295,7 @@ def _algebra_parsers(sub):
 
 def _engine_options(p):
     g = p.add_argument_group("model")
-    g.add_argument("--base_model", help="hub id or directory; 'lab' and 'lab-gpt2' are the small bases that the package brings; what the adapters were made for, if left out")
+    g.add_argument("--base_model", help="hub id or directory; 'lab' and 'lab-gpt2' are the small bases that the package brings; what the adapters were made for, or the lab's, if left out")
     g.add_argument("--no_check_base", action="store_true", help="take adapters that name another base")
     g.add_argument("--finetuned", help="another checkpoint of it, for configs that apply to it")
     g.add_argument("--adapters", default=amplify_jobs.ADAPTERS, metavar="DIR", help="folder that adapter ids stand in; other ids are paths, or on the hub")
