@@ -23,7 +23,7 @@ from plotly.basewidget import BaseFigureWidget
 
 log = logging.getLogger(__name__)
 
-# %% ../nbs/06_views.ipynb #ad9220e2
+# %% ../nbs/06_views.ipynb #7c3a86c0
 _LIGHT = "color-scheme:light;--bg:#f6f7f9;--card:#fff;--ink:#1f2937;--soft:#5f6875;--line:#dfe3e8;--accent:#0072B2;--on-accent:#fff;--hover:#eaf3f9;--bad:#b42318;--bad-bg:#fef3f2;--shadow:0 1px 2px rgba(16,24,40,.06)"
 _DARK = "color-scheme:dark;--bg:#0f1318;--card:#181d24;--ink:#e5e7eb;--soft:#9aa4b2;--line:#2b333e;--accent:#56B4E9;--on-accent:#0f1318;--hover:#1f2a35;--bad:#fda29b;--bad-bg:#2d1816;--shadow:none"
 _WIDGETS = ("--jp-ui-font-color1:var(--ink);--jp-ui-font-color2:var(--soft);--jp-content-font-color1:var(--ink);--jp-widgets-color:var(--ink);--jp-widgets-label-color:var(--ink);--jp-widgets-readout-color:var(--ink);"
@@ -55,7 +55,7 @@ body[data-jp-theme-light="false"] .llgbm,body.vscode-dark .llgbm,html[theme=dark
 .jp-OutputArea-output:has(>.llgbm),.jp-OutputArea-child:has(>*>.llgbm),.jp-OutputArea:has(.llgbm){overflow:visible!important}
 .llgbm .llgbm-errors{position:sticky;top:8px;z-index:6;gap:8px;max-height:45vh;overflow:auto}.llgbm-errors:not(:empty){margin:0 0 14px}
 .llgbm .llgbm-error{display:flex;flex-flow:row wrap;justify-content:space-between;gap:4px 12px;align-items:flex-start;border:1px solid var(--bad);border-left-width:5px;background:var(--bad-bg);color:var(--ink);border-radius:8px;padding:8px 12px;margin:0;overflow-wrap:anywhere}.llgbm .llgbm-error>.widget-html{flex:1 1 260px;width:auto;margin:0}.llgbm .llgbm-error .jupyter-button{height:26px;line-height:24px;background:none;font-size:13px}.llgbm-error b{color:var(--bad)}.llgbm-error pre{white-space:pre-wrap;font-size:12px;max-height:240px;overflow:auto;margin:6px 0 0;background:none;color:var(--soft)}.llgbm-error summary{cursor:pointer;color:var(--soft);font-size:12.5px}.llgbm-error .message.lines{display:block;white-space:pre-wrap;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}
-.llgbm-status{display:flex;gap:8px;align-items:center;color:var(--soft);min-height:24px;overflow-wrap:anywhere}.llgbm-spin{flex:none;width:14px;height:14px;border:2px solid var(--line);border-top-color:var(--accent);border-radius:50%;animation:llgbm-spin .8s linear infinite}@keyframes llgbm-spin{to{transform:rotate(1turn)}}
+.llgbm:has(.llgbm-dead)::before,.llgbm:has(.llgbm-dead) .jupyter-widgets-disconnected::before{content:none!important}.llgbm:has(.llgbm-dead)>:not(.llgbm-dead){opacity:.55}.llgbm .llgbm-dead{position:sticky;bottom:8px;z-index:7;height:auto;margin:14px 0 0;padding:10px 14px;border:1px solid var(--bad);border-left-width:5px;border-radius:8px;background:var(--bad-bg);color:var(--ink);font-weight:600}.llgbm-status{display:flex;gap:8px;align-items:center;color:var(--soft);min-height:24px;overflow-wrap:anywhere}.llgbm-spin{flex:none;width:14px;height:14px;border:2px solid var(--line);border-top-color:var(--accent);border-radius:50%;animation:llgbm-spin .8s linear infinite}@keyframes llgbm-spin{to{transform:rotate(1turn)}}
 @media(prefers-reduced-motion:reduce){.llgbm-spin{animation-duration:4s}}
 """
 
@@ -365,7 +365,24 @@ def on_scale(
     steps = round((min(max(value, slider.min), slider.max) - slider.min) / slider.step)
     return min(type(slider.min)(round(slider.min + steps * slider.step, 10)), slider.max)
 
-# %% ../nbs/06_views.ipynb #eea66fc7
+# %% ../nbs/06_views.ipynb #e9fed012
+class _Life(anywidget.AnyWidget):
+    "Says in the page that the kernel behind it is gone."
+    _esm = """
+    function render({ model, el }) {
+      const signal = model.widget_manager?.kernel?.statusChanged
+      const heard = (_, status) => {
+        if (!["restarting", "autorestarting", "dead"].includes(status)) return
+        el.className += " llgbm-dead"
+        el.setAttribute("role", "alert")
+        el.textContent = "The kernel behind this page is gone. What was saved is there: load the page again (in a notebook, run its cells again)."
+      }
+      signal?.connect(heard)
+      return () => signal?.disconnect(heard)
+    }
+    export default { render }
+    """
+
 class Panel(W.VBox):
     "A widget with the common look, a place for errors, and a worker."
     def __init__(
@@ -374,7 +391,7 @@ class Panel(W.VBox):
     ):
         self.errors = ErrorBox()
         self.worker = Worker(self.errors)
-        self._style = W.HTML(f"<style>{STYLE}{css}</style>").add_class("llgbm-hidden")
+        self._style, self._life = W.HTML(f"<style>{STYLE}{css}</style>").add_class("llgbm-hidden"), _Life()
         super().__init__()
         self.add_class("llgbm").add_class("llgbm-panel")
 
@@ -383,7 +400,7 @@ class Panel(W.VBox):
         *parts: W.Widget, # from top to bottom; `errors` and `worker.status` among them
     ) -> None:
         "Fill the panel."
-        self.children = (self._style, *parts)
+        self.children = (self._style, *parts, self._life)
 
     def button(
         self,

@@ -168,7 +168,9 @@ def test_page_is_loaded_again(desk):
 def test_kernel_is_restarted(desk):
     if desk.kind == 'voila': pytest.skip('in Voila, a page that is loaded again has a kernel of its own already')
     page = desk.page
-    page.evaluate("async () => { const k = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel; await k.restart(); await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs') }")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    page.wait_for_selector('.llgbm-dead:has-text("kernel")')                       # the page says so
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
     page.wait_for_function("!document.querySelector('.llgbm-tabs')")
     run_in_lab(page)
     is_as_it_was(desk)
