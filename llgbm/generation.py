@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['RANGES', 'Listener', 'Sampling', 'Request', 'prompt_text', 'prompt_tokens', 'Variant', 'as_variants', 'Generation',
            'Generations', 'row_seed', 'row_draws', 'choose_tokens', 'decode', 'TextStream', 'Row', 'context_size',
-           'plan_rows', 'Token', 'RowState', 'row_bytes', 'batch_rows', 'end_tokens', 'run_rows', 'Engine', 'plan_call',
-           'CheckedAdapters', 'TransformersEngine', 'GenerationLog', 'open_log', 'Replay', 'replay']
+           'plan_rows', 'Token', 'RowState', 'row_bytes', 'batch_rows', 'end_tokens', 'run_rows', 'GenerationLog',
+           'open_log', 'Engine', 'plan_call', 'CheckedAdapters', 'TransformersEngine', 'Replay', 'replay']
 
 # %% ../nbs/31_generation.ipynb #237e5341
 import secrets, time, weakref
@@ -447,7 +447,54 @@ def run_rows(
                        logits_processor=transformers.LogitsProcessorList([steps]), stopping_criteria=transformers.StoppingCriteriaList([steps.done]))
     return [s.result() for s in states]
 
-# %% ../nbs/31_generation.ipynb #5ccbc54f
+# %% ../nbs/31_generation.ipynb #39e57718
+class GenerationLog:
+    "A JSONL file of all that was generated, and the adapters that are nowhere else."
+    def __init__(
+        self,
+        path: str | Path,            # a JSONL file, made if missing
+        keep_adapters: bool = True,  # save adapters that have no directory and no recipe, once each, in `<path without suffix>_adapters`
+    ):
+        self.path, self.keep_adapters = Path(path), keep_adapters
+
+    def adapter_path(
+        self,
+        fingerprint: str, # the adapter's
+    ) -> Path:
+        "Where an adapter is kept."
+        return self.path.with_name(f"{self.path.stem}_adapters") / fingerprint[:32]
+
+    def _place(self, variant, fingerprint):
+        "The directory of a variant's adapter, if there is one; saved first where nobody else did."
+        if variant.path or variant.sources or variant.adapter is None or not self.keep_adapters: return variant.path
+        to = self.adapter_path(fingerprint)
+        if not to.exists(): variant.adapter.save_pretrained(to)
+        return str(to.absolute())
+
+    def add(
+        self,
+        settings: dict,                    # the engine's
+        requests: Sequence[Request],
+        variants: Mapping[str, Variant],
+        hashes: Mapping[str, str | None],  # fingerprints of their adapters
+        results: Sequence[Generation],
+    ) -> None:
+        "Note the results of one call, a record each."
+        call, now = secrets.token_hex(8), datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        who = {n: dict(column=k, adapter=hashes[n], path=self._place(v, hashes[n]), weights=dict(v.weights), config=dict(v.config), sources=dict(v.sources)) for k, (n, v) in enumerate(variants.items())}
+        for g in results: append_jsonl(self.path, dict(call=call, time=now, engine=settings, asked=asdict(requests[g.request]), **who[g.variant], **asdict(g)))
+
+    def records(self) -> list[dict]: # in the order they were added
+        "Read all records."
+        return read_jsonl(self.path) if self.path.exists() else []
+
+def open_log(
+    log: GenerationLog | str | Path | None, # a log, its file, or none
+) -> GenerationLog | None:
+    "Return a log as it is, or the one that a file holds."
+    return log if log is None or isinstance(log, GenerationLog) else GenerationLog(log)
+
+# %% ../nbs/31_generation.ipynb #0d63926c
 class Engine(Protocol):
     "What answers requests."
     tokenizer: PreTrainedTokenizerBase
@@ -506,7 +553,7 @@ class TransformersEngine:
     def __init__(
         self,
         base: Base,
-        log: "GenerationLog | str | Path | None" = None, # where all that is generated is noted
+        log: GenerationLog | str | Path | None = None, # where all that is generated is noted
         max_bytes: int | None = None,                    # memory that a batch may take; by default half a GPU's, or 2 GiB
         check_base: bool = True,                         # refuse adapters made for a base of another name
     ):
@@ -543,53 +590,6 @@ class TransformersEngine:
         results = Generations(out[i] for i in range(len(rows)))
         if self.log: self.log.add(self.settings(), requests, variants, hashes, results)
         return results
-
-# %% ../nbs/31_generation.ipynb #39e57718
-class GenerationLog:
-    "A JSONL file of all that was generated, and the adapters that are nowhere else."
-    def __init__(
-        self,
-        path: str | Path,            # a JSONL file, made if missing
-        keep_adapters: bool = True,  # save adapters that have no directory and no recipe, once each, in `<path without suffix>_adapters`
-    ):
-        self.path, self.keep_adapters = Path(path), keep_adapters
-
-    def adapter_path(
-        self,
-        fingerprint: str, # the adapter's
-    ) -> Path:
-        "Where an adapter is kept."
-        return self.path.with_name(f"{self.path.stem}_adapters") / fingerprint[:32]
-
-    def _place(self, variant, fingerprint):
-        "The directory of a variant's adapter, if there is one; saved first where nobody else did."
-        if variant.path or variant.sources or variant.adapter is None or not self.keep_adapters: return variant.path
-        to = self.adapter_path(fingerprint)
-        if not to.exists(): variant.adapter.save_pretrained(to)
-        return str(to.absolute())
-
-    def add(
-        self,
-        settings: dict,                    # the engine's
-        requests: Sequence[Request],
-        variants: Mapping[str, Variant],
-        hashes: Mapping[str, str | None],  # fingerprints of their adapters
-        results: Sequence[Generation],
-    ) -> None:
-        "Note the results of one call, a record each."
-        call, now = secrets.token_hex(8), datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-        who = {n: dict(column=k, adapter=hashes[n], path=self._place(v, hashes[n]), weights=dict(v.weights), config=dict(v.config), sources=dict(v.sources)) for k, (n, v) in enumerate(variants.items())}
-        for g in results: append_jsonl(self.path, dict(call=call, time=now, engine=settings, asked=asdict(requests[g.request]), **who[g.variant], **asdict(g)))
-
-    def records(self) -> list[dict]: # in the order they were added
-        "Read all records."
-        return read_jsonl(self.path) if self.path.exists() else []
-
-def open_log(
-    log: GenerationLog | str | Path | None, # a log, its file, or none
-) -> GenerationLog | None:
-    "Return a log as it is, or the one that a file holds."
-    return log if log is None or isinstance(log, GenerationLog) else GenerationLog(log)
 
 # %% ../nbs/31_generation.ipynb #6ae6852d
 class Replay(NamedTuple):
