@@ -109,21 +109,20 @@ def residual_vectors(
         vectors.append(nn.functional.normalize(v, dim=1))
     return sides, torch.cat(vectors)
 
-# %% ../nbs/40_activation_directions.ipynb #1aa6cf16
+# %% ../nbs/40_activation_directions.ipynb #0e898b3d
 def _final_norm(model):
     body = getattr(model, "base_model", model)
     return next((n for n in reversed([*body.children()]) if n in _norm_modules(body, model.get_input_embeddings().embedding_dim)), None)
 
-def _extremes(W, v, n, top, piece=8192):
+def _extremes(W, v, n, top):
     "Largest and smallest of W[:n] @ v.T for each vector: values and tokens, each (2, D, top)."
-    best, which = v.new_full((2, len(v), 0), 0.), torch.zeros(2, len(v), 0, dtype=torch.long, device=v.device)
+    best, which, piece = v.new_zeros(2, len(v), 0), torch.zeros(2, len(v), 0, dtype=torch.long, device=v.device), max(256, (1 << 22) // len(v))
     for i in range(0, n, piece):
         s = v @ W[i:min(i + piece, n)].to(v).T                                     # (D, piece)
-        s = torch.stack([s, -s])
-        here = torch.arange(i, i + s.shape[2], device=v.device).expand_as(s)
-        s, here = torch.cat([best, s], 2), torch.cat([which, here], 2)
-        best, at = s.topk(min(top, s.shape[2]), dim=2)
-        which = here.gather(2, at)
+        found, at = (torch.stack(t) for t in zip(*(x.topk(min(top, x.shape[1]), dim=1) for x in (s, -s))))
+        best, which = torch.cat([best, found], 2), torch.cat([which, at + i], 2)
+        best, at = best.topk(min(top, best.shape[2]), dim=2)
+        which = which.gather(2, at)
     return best, which
 
 @torch.no_grad()
