@@ -29,7 +29,7 @@ setup(
     # The lab's base model lives in data/lab and travels inside the wheel as llgbm/lab_data, the panels' notebooks as llgbm/apps.
     packages=[*find_packages(include=["llgbm", "llgbm.*"]), "llgbm.lab_data", "llgbm.apps"],
     package_dir={"llgbm.lab_data": "data/lab", "llgbm.apps": "nbs/apps"},
-    package_data={"llgbm.lab_data": ["**/*"], "llgbm.apps": ["*.ipynb"]},
+    package_data={"llgbm": ["assets/*/*"], "llgbm.lab_data": ["**/*"], "llgbm.apps": ["*.ipynb"]},
     entry_points={"console_scripts": cfg["console_scripts"].split(), "nbdev": [f"{cfg['lib_name']}={cfg['lib_path']}._modidx:d"]},
     zip_safe=False,
 )
