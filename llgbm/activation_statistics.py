@@ -135,7 +135,7 @@ def choose_top(
     last, first = again.to(torch.uint8).sort(dim=1, stable=True)
     return by.gather(1, first[:, :k]).where(last[:, :k] == 0, -1)
 
-# %% ../nbs/40_activation_statistics.ipynb #9e23d00d
+# %% ../nbs/40_activation_statistics.ipynb #4bc60545
 def candidates(
     x: Tensor,      # strengths of n tokens, in their order, (F, n)
     key: Tensor,    # (n,) int64
@@ -145,10 +145,13 @@ def candidates(
     "Return all tokens that may be among the k strongest contexts, and few others."
     m = 4 * k
     best = x.new_zeros(len(x), m).scatter_reduce_(1, (key % m).expand(len(x), -1), x, "amax")
-    bound = torch.maximum(bound, best.topk(k).values[:, -1])[:, None]
-    c = int(((x >= bound) & (x > 0)).sum(1).max())
-    v, i = x.topk(c)                        # whatever it does with ties at its end, these lie below the bound
-    return v.where(v >= bound, 0), i
+    may = (x >= torch.maximum(bound, best.topk(k).values[:, -1])[:, None]) & (x > 0)
+    row, at = may.nonzero(as_tuple=True)                                          # row by row
+    count = may.sum(1)
+    place = torch.arange(len(row), device=x.device) - (count.cumsum(0) - count)[row]
+    v, i = x.new_zeros(len(x), int(count.max())), torch.zeros(len(x), int(count.max()), dtype=torch.long, device=x.device)
+    v[row, place], i[row, place] = x[row, at], at
+    return v, i
 
 # %% ../nbs/40_activation_statistics.ipynb #5c8589a0
 @dataclass(eq=False)
