@@ -35,7 +35,7 @@ def activations(layers=2, projections=MLP + ATTENTION, rank=2, k=4, window=3, vo
         for p in projections:
             kind = 'mlp' if p in MLP else 'attention'
             name = lambda i: f'layer_{l}_{p}' + (f'_d{i}' if rank > 1 else '')
-            modules.append(dict(module=f'model.layers.{l}.{kind[:4].rstrip("t")}.{p}', layer=l, proj=p, kind=kind,
+            modules.append(dict(module=f'model.layers.{l}.{"mlp" if kind == "mlp" else "self_attn"}.{p}', layer=l, proj=p, kind=kind,
                 directions=[direction(rng, vocabulary, name(i), i, 4 * .8 ** i * rng.uniform(.5, 1.5), k, window, 'output' if p in ('o_proj', 'down_proj') else 'input') for i in range(rank)]))
     every = [d for m in modules for d in m['directions']]
     for r, d in enumerate(sorted(every, key=lambda d: -d['importance']['kl']), 1): d['importance']['rank'] = r

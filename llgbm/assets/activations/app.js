@@ -5,17 +5,14 @@ const state = { order: [], hits: new Map(), current: null, beside: false, showin
 let page, notes;
 
 // -- what went wrong
-const problems = new Map();
-function tell(message, about) {
-  if (message) problems.set(about, message); else problems.delete(about);
-  const box = $("problem");
-  box.hidden = problems.size === 0;
-  box.replaceChildren(...[...problems].map(([k, text]) => element("p", {}, element("span", { textContent: text }), element("button", { textContent: "Dismiss", onclick: () => tell("", k) }))));
+const problems = new Map();                               // about → [text, action, call]
+function tell(text, about, action, call) {
+  if (text) problems.set(about, [text, action, call]); else if (!problems.delete(about)) return;
+  const button = (label, act) => element("button", { textContent: label, onclick: act });
+  $("problem").hidden = problems.size === 0;
+  $("problem").replaceChildren(...[...problems].map(([k, [said, action, call]]) => element("p", {}, element("span", { textContent: said }),
+    action && button(action, () => { call(); tell("", k); }), button("Dismiss", () => tell("", k)))));
 }
-const notice = (text, action, call) => {
-  tell(text, "notice");
-  if (action) $("problem").querySelector("p:last-child button").before(element("button", { textContent: action, onclick: () => { call(); tell("", "notice"); } }));
-};
 
 // -- the list
 const SORTS = {
@@ -41,7 +38,7 @@ function arrange() {                                      // filter and sort
 
 function preview(d) {
   const hit = state.hits.get(d), note = sides(d).map(k => notes.get(k).text).find(t => t.trim());
-  if (hit) return [element("span", { class: hit[0] === 1 ? "token" : "soft", dir: "auto", textContent: hit[1] })];
+  if (hit) return [element("span", { class: hit[2] ? `token ${hit[2]}` : "soft", dir: "auto", textContent: hit[1] })];
   if (note) return [element("span", { class: "noted", dir: "auto", textContent: visible(note.trim().slice(0, 120)) })];
   return SIGNS.flatMap(s => d[s].slice(0, 3).map(t => element("span", { class: `token ${s}`, dir: "auto", textContent: chip(page.tokens[t]) })));
 }
@@ -195,9 +192,9 @@ async function importNotes(file) {
   if (!file) return;
   try {
     const { found, taken, replaced } = notes.import(await file.text());
-    const text = `${found} notes in ${file.name}: ${taken} taken${replaced.size ? `, of which ${replaced.size} replaced older ones of yours` : ""}.`;
-    if (replaced.size) notice(text, "Put mine back", () => { for (const [k, n] of replaced) notes.edit(k, n); }); else notice(text);
-  } catch (e) { notice(`${file.name} can't be imported: ${e.message}. Your notes are as they were.`); }
+    const text = `${found === 1 ? "1 note" : `${whole(found)} notes`} in ${file.name}: ${whole(taken)} taken${replaced.size ? `, of which ${whole(replaced.size)} replaced older ones of yours` : ""}.`;
+    tell(text, "import", replaced.size ? "Put mine back" : "", () => { for (const [k, n] of replaced) notes.edit(k, n); });
+  } catch (e) { tell(`${file.name} can't be imported: ${e.message}. Your notes are as they were.`, "import"); }
 }
 
 // -- the rest
@@ -275,7 +272,8 @@ async function open() {
   page.heaviest = Math.max(0, ...page.modules.map(heavy));
   const { adapter, base, dataset } = page;
   $("name").textContent = page.title = visible(adapter.name);
-  $("about").textContent = `rank ${adapter.rank} on ${visible(base)} · ${visible(dataset.name)}: ${whole(dataset.texts)} texts, ${whole(dataset.tokens)} tokens · ${page.kind === "rows" ? "rows of A" : "canonical directions"}`;
+  $("about").textContent = `rank ${adapter.rank} on ${visible(base.replace(/^([/\\]|\w:).*[/\\](?=.)/, ""))} · ${visible(dataset.name)}: ${whole(dataset.texts)} texts, ${whole(dataset.tokens)} tokens · ${page.kind === "rows" ? "rows of A" : "canonical directions"}`;
+  $("about").title = `${whole(dataset.duplicates)} duplicate contexts left out · the ${page.settings.top_k} strongest tokens of each side, with ${page.settings.context_window} tokens around them`;
   options($("sort"), Object.entries(SORTS).filter(([k]) => k !== "importance" || page.ranked).map(([k, [text]]) => [k, text]));
   options($("layer"), [["", "all"], ...[...new Set(page.modules.map(m => m.layer))].filter(l => l !== null).sort((a, b) => a - b).map(l => [l, l])]);
   options($("proj"), [["", "all"], ...[...new Set(page.modules.map(m => m.proj))].map(p => [p, p])]);

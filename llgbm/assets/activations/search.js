@@ -38,8 +38,10 @@ function finder(query) {
     const noted = sides(d).map(k => notes.get(k).text).find(t => t.toLowerCase().includes(q));
     if (noted !== undefined) return [0, around(noted, noted.toLowerCase().indexOf(q), q.length)];
     if (d.id.toLowerCase().includes(q) || d.module.module.toLowerCase().includes(q)) return [0, d.module.module];
-    const token = [...d.positive, ...d.negative].find(t => hit.has(t));
-    if (token !== undefined) return [1, chip(page.tokens[token])];
+    for (const sign of SIGNS) {
+      const token = d[sign].find(t => hit.has(t));
+      if (token !== undefined) return [1, chip(page.tokens[token]), sign];
+    }
     const at = texts[d.at]?.lower.indexOf(q) ?? -1;
     return at < 0 ? null : [2, around(texts[d.at].shown, at, q.length)];
   };

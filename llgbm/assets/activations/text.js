@@ -1,10 +1,10 @@
 // Text from models and data: seen whole, never read as HTML (everything goes through textContent).
 
-const NAMED = { "\n": "⏎", "\t": "⇥", "\r": "␍", "\u007f": "␡", "\u00a0": "⍽", "\u00ad": "‹SHY›", "\u061c": "‹ALM›", "\u200b": "‹ZWSP›", "\u200c": "‹ZWNJ›", "\u200d": "‹ZWJ›",
+const NAMED = { "\n": "⏎", "\t": "⇥", "\r": "␍", "\u00a0": "⍽", "\u00ad": "‹SHY›", "\u061c": "‹ALM›", "\u200b": "‹ZWSP›", "\u200c": "‹ZWNJ›", "\u200d": "‹ZWJ›",
   "\u200e": "‹LRM›", "\u200f": "‹RLM›", "\u202a": "‹LRE›", "\u202b": "‹RLE›", "\u202c": "‹PDF›", "\u202d": "‹LRO›", "\u202e": "‹RLO›", "\u2066": "‹LRI›", "\u2067": "‹RLI›", "\u2068": "‹FSI›", "\u2069": "‹PDI›", "\ufeff": "‹BOM›" };
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\u00a0]/gu;      // \p{Cs} with /u: surrogates without a partner
 
-const symbol = c => NAMED[c] ?? (c < " " ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : `‹U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}›`);
+const symbol = c => NAMED[c] ?? `‹U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}›`;
 const visible = text => text === "" ? "∅" : text.replace(UNSEEN, symbol);
 const chip = text => visible(text).replace(/^ +| +$/g, s => "␣".repeat(s.length));     // where nothing stands around a token
 

@@ -16,7 +16,9 @@ function context(example, scale) {
   const p = element("p", { class: "context", dir: "auto" });
   example.tokens.forEach((token, i) => {
     const v = example.values[i], strength = Math.min(10, Math.round(10 * Math.sqrt(Math.abs(v) / scale)));
-    p.append(element(i === example.target ? "mark" : "span", { class: strength ? (v > 0 ? "p" : "n") + strength : null, textContent: visible(token) }));
+    const text = token.length > 1 && token.startsWith(" ") ? token.slice(1) : token;          // a space between words belongs to neither
+    if (text !== token && i > 0) p.append(" ");
+    p.append(element(i === example.target ? "mark" : "span", { class: strength ? (v > 0 ? "p" : "n") + strength : null, textContent: visible(text) }));
   });
   const places = new Map([...p.children].map((c, i) => [c, i]));
   return tipped(p, c => places.has(c) ? `${chip(example.tokens[places.get(c)])}  ${signed(example.values[places.get(c)])}` : null);
@@ -85,8 +87,8 @@ function cosinesCard(seen) {
 }
 
 function facts(d, seen) {
-  const of = page.directions.length;
-  return [["KL when ablated", d.kl === null ? null : `${number(d.kl)}`, d.rank === null ? null : `rank ${whole(d.rank)} of ${whole(of)}`], ["strength", number(d.strength)], ["mean ± std", `${number(seen.mean)} ± ${number(seen.std)}`],
+  const of = page.directions.length, share = d.kl / page.importance?.base_kl;
+  return [["KL when ablated", d.kl === null ? null : `${number(d.kl)}`, d.rank === null ? null : `rank ${whole(d.rank)} of ${whole(of)}${share ? `, ${percent(share)} of the adapter’s` : ""}`], ["strength", number(d.strength)], ["mean ± std", `${number(seen.mean)} ± ${number(seen.std)}`],
     ["zero crossings", percent(seen.zero_crossings)], ["range", `${number(seen.min)} … ${number(seen.max)}`]]
     .filter(([, v]) => v !== null).map(([k, v, more]) => element("div", {}, element("dt", { textContent: k }), element("dd", { textContent: v }, more ? element("small", { textContent: ` ${more}` }) : null)));
 }
@@ -147,11 +149,11 @@ function paintFound(root, query) {                        // what was searched, 
   if (!CSS.highlights) return;
   const ranges = [], q = visible(query || " ").toLowerCase();
   if (query) for (const p of root.querySelectorAll(".context")) {
-    const spans = [...p.children], text = p.textContent.toLowerCase(), starts = [];
+    const nodes = [...p.childNodes].map(n => n.firstChild ?? n), starts = [], text = p.textContent.toLowerCase();
     let at = 0;
-    for (const s of spans) { starts.push(at); at += s.textContent.length; }
-    if (text.length !== at) continue;
-    const point = i => { let k = spans.length - 1; while (starts[k] > i) k--; return [spans[k].firstChild, i - starts[k]]; };
+    for (const n of nodes) { starts.push(at); at += n.length; }
+    if (text.length !== at) continue;                     // letters whose small form is longer
+    const point = i => { let k = nodes.length - 1; while (starts[k] > i) k--; return [nodes[k], i - starts[k]]; };
     for (let i = text.indexOf(q); i >= 0; i = text.indexOf(q, i + q.length)) {
       const range = new Range(), [a, b] = [point(i), point(i + q.length - 1)];
       range.setStart(...a); range.setEnd(b[0], b[1] + 1);
