@@ -89,7 +89,7 @@ def shown_bins(
     np.add.at(out, (start + used) // g - lo, counts[used])
     return [math.ldexp(lo * g, e), math.ldexp((lo + bins) * g, e)], out.tolist()
 
-# %% ../nbs/40_activation_statistics.ipynb #b1e7f773
+# %% ../nbs/40_activation_statistics.ipynb #01e1a240
 POSITION_BITS = 24     # of an order: texts of up to 16 million tokens
 
 def _mix(x):
@@ -108,7 +108,8 @@ def context_keys(
     ids = ids.astype(np.int64).astype(np.uint64) + np.uint64(1)
     h = np.zeros_like(ids)
     for back in range(min(window, ids.shape[1] - 1), -1, -1):
-        h = _mix(h ^ np.pad(ids, ((0, 0), (back, 0)))[:, :ids.shape[1]])          # 0 before the text
+        h[:, back:] ^= ids[:, :ids.shape[1] - back]                                # nothing before the text
+        h = _mix(h)
     return h.view(np.int64)
 
 class TokenBatch(NamedTuple):
@@ -215,11 +216,11 @@ def find_places(
     key = torch.from_numpy(context_keys(batch.ids.numpy(), window)).flatten()[at]
     return Places(*(t.to(device) for t in (at, order, key, order[1:] == order[:-1] + 1)))
 
-# %% ../nbs/40_activation_statistics.ipynb #9bf72d65
+# %% ../nbs/40_activation_statistics.ipynb #63a3a8c4
 def _spread_of(self, x, places):
-    "Take in range, sums, signs and histogram of values (D, n) of some directions; `self` holds these directions only."
-    lo, hi = (t.double() for t in x.aminmax(dim=1))
-    wide = x.double()
+    "Take in range, sums, signs and histogram of values (D, n) of some directions; `self` holds these directions only. Returns the strongest values of both sides (D,)."
+    least, most, wide = x.amin(1), x.amax(1), x.double()
+    lo, hi = least.double(), most.double()
     add_exactly(self.sums, torch.stack([wide.sum(1), torch.linalg.vecdot(wide, wide)]))
     below = x < 0
     self.crossings += ((below[:, 1:] != below[:, :-1]) & places.follows).sum(1)
@@ -230,7 +231,8 @@ def _spread_of(self, x, places):
     self.counts.copy_(regroup(self.counts, self.exponent, self.start, e, s))
     self.exponent.copy_(e), self.start.copy_(s)
     at = wide.mul_(torch.ldexp(torch.ones_like(lo), -e)[:, None]).floor_().sub_((s - n * torch.arange(len(s), device=s.device))[:, None])       # row·n + bin
-    self.counts += torch.bincount(at.flatten().long(), minlength=self.counts.numel()).view_as(self.counts)
+    self.counts += torch.bincount(at.flatten().int(), minlength=self.counts.numel()).view_as(self.counts)
+    return most, -least
 
 def _rows(self, rows):
     "A view of the state of some directions."
@@ -238,33 +240,33 @@ def _rows(self, rows):
     part |= {f: getattr(self, f)[:, rows] for f in ("strength", "order", "key", "shown", "values")}
     return Statistics(self.k, self.window, self.tokens, self.pairs, sums=self.sums[..., rows], drawn=self.drawn, sample=self.sample[:, rows], **part)
 
-# %% ../nbs/40_activation_statistics.ipynb #b61216f7
-def _around(full, batch, at, window):
-    "Tokens and values around columns `at` (h,) of `full` (h, R·T), a row each: (h, 2·window + 1)."
+# %% ../nbs/40_activation_statistics.ipynb #6450a47f
+def _around(full, row, at, batch, window):
+    "Tokens and values around columns `at` (h,) of rows (h,) of `full` (D, R·T): (h, 2·window + 1)."
     T, at = batch.ids.shape[1], at.cpu()
     there = (at % T)[:, None] + torch.arange(-window, window + 1)
     inside = (there >= 0) & (there < batch.lengths[at // T][:, None])
     there = (at - at % T)[:, None] + there.clamp(0, T - 1)
     ids = batch.ids.flatten()[there].where(inside, -1).int()
-    return ids.to(full.device), full.gather(1, there.to(full.device)).where(inside.to(full.device), 0)
+    return ids.to(full.device), full[row[:, None], there.to(full.device)].where(inside.to(full.device), 0)
 
-def _list(self, side, x, full, batch, places):
-    "Bring the lists of one side (0 positive, 1 negative) up to date with values x (D, n), which are in `full` (D, R·T) with all others."
-    x = -x if side else x
-    best, last = x.amax(1), self.strength[side, :, -1]
+def _list(self, side, x, best, full, batch, places):
+    "Bring the lists of one side (0 positive, 1 negative) up to date with values x (D, n), the strongest being `best` (D,); `full` (D, R·T) has all others, too."
+    last = self.strength[side, :, -1]
     hot = ((best > last) | ((best == last) & (best > 0) & (self.order[side, :, -1] > places.order[0]))).nonzero()[:, 0]
     if not len(hot): return
     k, old = self.k, [getattr(self, f)[side][hot] for f in ("strength", "order", "key", "shown", "values")]
-    v, i = candidates(x[hot], places.key, last[hot], k)
+    x = -x[hot] if side else x[hot]
+    v, i = candidates(x, places.key, last[hot], k)
     v, o, key = (torch.cat(p, 1) for p in zip(old, (v, places.order[i], places.key[i])))
     pick = choose_top(v, o, key, k)
     real, take = pick >= 0, pick.clamp(min=0)
     new = [t.gather(1, take).where(real, 0) for t in (v, o, key)] + [t.gather(1, take.clamp(max=k - 1)[..., None].expand_as(t)) for t in old[3:]]
     row, place = (real & (pick >= k)).nonzero().T
-    new[3][row, place], new[4][row, place] = _around(full[hot[row]], batch, places.at[i[row, pick[row, place] - k]], self.window)
+    new[3][row, place], new[4][row, place] = _around(full, hot[row], places.at[i[row, pick[row, place] - k]], batch, self.window)
     for f, t in zip(("strength", "order", "key", "shown", "values"), new): getattr(self, f)[side][hot] = t
 
-# %% ../nbs/40_activation_statistics.ipynb #bab4607c
+# %% ../nbs/40_activation_statistics.ipynb #dfa453c6
 SAMPLE = 1024      # tokens
 
 def _hashes(order): return torch.from_numpy((_mix(order.cpu().numpy().view(np.uint64)) >> np.uint64(1)).view(np.int64)).to(order.device)
@@ -274,14 +276,14 @@ def _draw(self, drawn, values):
     drawn, by = torch.cat([self.drawn, drawn]).sort(stable=True)
     self.drawn, self.sample = drawn[:SAMPLE], torch.cat([self.sample, values])[by[:SAMPLE]]
 
-def _sampled(self, x, places):
-    "Take in a batch's part of the sample from values x (D, n)."
+def _sampled(self, full, places):
+    "Take in a batch's part of the sample from its values (D, R·T)."
     h = _hashes(places.order)
     some = (h < self.drawn[-1] if len(self.drawn) == SAMPLE else torch.ones_like(h, dtype=torch.bool)).nonzero()[:, 0]
     some = some[h[some].argsort()[:SAMPLE]]
-    if len(some): _draw(self, h[some], x[:, some].T)
+    if len(some): _draw(self, h[some], full.index_select(1, places.at[some]).T)
 
-# %% ../nbs/40_activation_statistics.ipynb #f67ba3b6
+# %% ../nbs/40_activation_statistics.ipynb #97e158ab
 CHUNK = 1 << 22    # values worked on at a time
 
 @patch
@@ -296,11 +298,10 @@ def update(
     rows = max(1, CHUNK // n)
     for r in range(0, len(full), rows):
         part, all_ = _rows(self, slice(r, r + rows)), full[r:r + rows]
-        x = all_ if n == full.shape[1] else all_[:, places.at]
+        x = all_ if n == full.shape[1] else all_.index_select(1, places.at)
         if not torch.isfinite(x.sum()): _not_finite(x, r)
-        _spread_of(part, x, places)
-        for side in (0, 1): _list(part, side, x, all_, batch, places)
-    _sampled(self, full[:, places.at], places)
+        for side, best in enumerate(_spread_of(part, x, places)): _list(part, side, x, best, all_, batch, places)
+    _sampled(self, full, places)
     self.tokens, self.pairs = self.tokens + n, self.pairs + int(places.follows.sum())
     return self
 

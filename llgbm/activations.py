@@ -6,10 +6,10 @@
 __all__ = ['FORM', 'capturing', 'capture', 'CaptureSettings', 'World', 'this_world', 'Part', 'save_part', 'load_part', 'merged',
            'batch_tokens', 'check_form', 'Activations', 'check_activations', 'collect']
 
-# %% ../nbs/40_activations.ipynb #1017f554
+# %% ../nbs/40_activations.ipynb #5ad67687
 import math, os, time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -32,7 +32,7 @@ from .generation import context_size
 from .lora import LoraAdapter, LoraBank
 from .models import Base, base_fingerprint, tokenizer_fingerprint
 
-# %% ../nbs/40_activations.ipynb #c0435d80
+# %% ../nbs/40_activations.ipynb #3752c122
 def _runs(model, modules):
     "What has to run so that all modules do: the body, unless an adapter reaches beyond it."
     body = body_of(model)
@@ -46,19 +46,32 @@ def _columns(seen, modules, shape):
         if z.shape[:-1] != shape: raise ValueError(f"{m}: it saw an input of shape {tuple(z.shape[:-1])}, the texts have {tuple(shape)}: modules that see only some of the tokens can't be followed")
     return torch.cat([seen[m].flatten(0, 1).T for m in modules]).float()
 
+class _Enough(Exception): "All values that are wanted have been seen."
+
 @contextmanager
 def capturing(
     model: nn.Module,
     adapter: LoraAdapter | LoraBank,              # one, with directions as its pairs
 ) -> Iterator[Callable[[Tensor], Tensor]]:        # tokens (R, T) int64 → A x of all directions, module by module, (D, R·T) float32, on the model's device
     "Attach an adapter and yield a function that runs texts and returns every direction's values. It raises `ValueError` for a module that sees only some of the tokens."
-    seen, runs = {}, _runs(model, adapter.modules)
+    seen, runs, stop = {}, _runs(model, adapter.modules), ExitStack()
     @torch.no_grad()
     def run(ids):
+        first = not seen
         seen.clear()
-        runs(input_ids=ids.to(model.device), use_cache=False)
+        with suppress(_Enough): runs(input_ids=ids.to(model.device), use_cache=False)
+        if first and seen: stop.callback(_stop_before(model, bank, [*seen][-1], seen))
         return _columns(seen, adapter.modules, ids.shape)
-    with attach(model, adapter, tap=seen.__setitem__): yield run
+    with stop, attach(model, adapter, tap=seen.__setitem__) as bank: yield run
+
+def _stop_before(model, bank, last, seen):
+    "Let forwards end before a module, with its A x; return what undoes that."
+    module = model.get_submodule(last)
+    A = bank.A[last][0].to(next(module.parameters()).device)
+    def end(module, args):
+        seen[last] = nn.functional.linear(args[0].to(A.dtype), A)
+        raise _Enough
+    return module.register_forward_pre_hook(end).remove
 
 def capture(
     model: nn.Module,
