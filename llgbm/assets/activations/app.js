@@ -105,16 +105,20 @@ function mapKeys(e) {
 function paintMap() {
   const found = new Set(state.order.map(d => d.module.number)), noted = new Set(page.directions.filter(isStarred).map(d => d.module.number));
   for (const b of $("map").querySelectorAll("button")) {
-    const m = +b.dataset.module, here = state.current?.module.number === m;
+    const m = +b.dataset.module;
     b.classList.toggle("out", !found.has(m)); b.classList.toggle("starry", noted.has(m));
-    if (here) b.setAttribute("aria-current", "true"); else b.removeAttribute("aria-current");
-    b.tabIndex = here ? 0 : -1;
   }
+}
+function markMap() {                                      // where we are
+  const old = $("map").querySelector("[aria-current]"), now = $("map").querySelector(`[data-module="${state.current.module.number}"]`);
+  if (old) { old.removeAttribute("aria-current"); old.tabIndex = -1; }
+  if (now) { now.setAttribute("aria-current", "true"); now.tabIndex = 0; }
 }
 
 // -- the direction that is shown
 async function show() {
   const d = state.current, mine = ++state.showing;
+  markMap(); reveal(); paintList();
   let parts;
   try { parts = state.beside ? await besideView(d) : oneView(d, await detail(d)); }
   catch (e) { parts = [headline(d, longName(d), state.beside), element("p", { class: "card broken", role: "alert", textContent: `The data of ${d.module.module} can't be read: ${e.message}. The file seems to be damaged; make the page anew.` })]; }
@@ -123,7 +127,6 @@ async function show() {
   $("main").classList.toggle("wide", state.beside);
   paintNotes($("main"));
   paintFound($("main"), state.query);
-  paintMap(); reveal(); paintList();
   $("spoken").textContent = longName(d);
   document.title = `${longName(d)} – ${page.title}`;
   requestAnimationFrame(() => performance.mark("shown", { detail: d.id }));

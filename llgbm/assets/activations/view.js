@@ -38,12 +38,13 @@ function noteField(key, what) {
 }
 function grow(area) { if (!CSS.supports("field-sizing", "content")) { area.style.height = "auto"; area.style.height = `${area.scrollHeight + 2}px`; } }
 
-function sideSection(d, seen, sign, scale) {
+function sideSection(d, seen, sign, scale, most = Infinity) {
   const key = `${d.id}_${sign}`, what = `${longName(d)}, ${sign} side`, examples = seen[sign];
   return element("section", { class: `card side ${sign}`, "aria-label": what },
     element("header", {}, element("h3", { textContent: sign === "positive" ? "Positive" : "Negative" }), element("span", { class: "soft", textContent: sign === "positive" ? `up to ${number(seen.max)}` : `down to ${number(seen.min)}` }), starButton(key, what)),
     noteField(key, what),
-    examples.length ? element("ol", { class: "examples" }, ...examples.map(e => exampleItem(e, scale))) : element("p", { class: "soft", textContent: `No token had a ${sign} value.` }));
+    examples.length ? element("ol", { class: "examples" }, ...examples.slice(0, most).map(e => exampleItem(e, scale))) : element("p", { class: "soft", textContent: `No token had a ${sign} value.` }),
+    examples.length > most && element("a", { class: "more", href: link(d), textContent: `${examples.length - most} more` }));
 }
 
 function histogram(seen) {
@@ -115,11 +116,12 @@ function besides(d) {                                     // the same direction 
   return page.modules.filter(m => m.layer === d.module.layer && m.kind === d.module.kind).map(m => m.directions.find(o => o.index === d.index) ?? m.directions[0]);
 }
 
+const BESIDE = 6;                                         // examples of a side, so that both sides are near
 function besideColumn(d, seen, here) {
   const scale = scaleOf(seen);
   return element("section", { class: `column${here ? " here" : ""}`, "aria-label": longName(d) },
     element("section", { class: "card" }, element("header", {}, element("h3", {}, element("a", { href: link(d), textContent: shortName(d) })), element("span", { class: "soft", textContent: d.kl === null ? `strength ${number(d.strength)}` : `KL ${number(d.kl)}` })), histogram(seen)),
-    ...SIGNS.map(s => sideSection(d, seen, s, scale)));
+    ...SIGNS.map(s => sideSection(d, seen, s, scale, BESIDE)));
 }
 
 async function besideView(d) {
