@@ -6,7 +6,7 @@
 __all__ = ['FORM', 'capturing', 'capture', 'CaptureSettings', 'World', 'this_world', 'Part', 'save_part', 'load_part', 'merged',
            'batch_tokens', 'check_form', 'Activations', 'check_activations', 'collect']
 
-# %% ../nbs/40_activations.ipynb #5ad67687
+# %% ../nbs/40_activations.ipynb #9db19453
 import math, os, time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from .activation_directions import ModuleDirections, cosines, directions_of, effects, residual_vectors
+from .activation_importance import measure_importance
 from .activation_statistics import POSITION_BITS, NotFinite, Statistics, TokenBatch
-from .activation_texts import TextReader, TextSet, open_texts, special_ids, token_batches, token_texts, tokenize
+from .activation_texts import TextReader, TextSet, open_texts, sample_texts, special_ids, token_batches, token_texts, tokenize
 from .delta import auto_batch_tokens, body_of
 from .files import as_html, atomic_path, near_names, read_json, to_json, write_text
 from .functional_lora import attach
@@ -32,7 +33,7 @@ from .generation import context_size
 from .lora import LoraAdapter, LoraBank
 from .models import Base, base_fingerprint, tokenizer_fingerprint
 
-# %% ../nbs/40_activations.ipynb #3752c122
+# %% ../nbs/40_activations.ipynb #fb2a98b9
 def _runs(model, modules):
     "What has to run so that all modules do: the body, unless an adapter reaches beyond it."
     body = body_of(model)
@@ -67,9 +68,10 @@ def capturing(
 def _stop_before(model, bank, last, seen):
     "Let forwards end before a module, with its A x; return what undoes that."
     module = model.get_submodule(last)
-    A = bank.A[last][0].to(next(module.parameters()).device)
+    A = bank.A[last].to(next(module.parameters()).device)                        # (1, r, in)
     def end(module, args):
-        seen[last] = nn.functional.linear(args[0].to(A.dtype), A)
+        x = args[0].reshape(1, -1, A.shape[2]).to(A.dtype)
+        seen[last] = torch.bmm(x, A.mT).view(*args[0].shape[:-1], -1)            # just as `attach` does it, to the last bit
         raise _Enough
     return module.register_forward_pre_hook(end).remove
 
@@ -155,7 +157,7 @@ def merged(
     for p in rest: first = Part(first.statistics.merge(p.statistics), first.done | p.done, first.cut + p.cut)
     return first
 
-# %% ../nbs/40_activations.ipynb #29017e0e
+# %% ../nbs/40_activations.ipynb #702ec9a6
 @dataclass(eq=False)
 class _Run:
     "What stays the same while texts stream by."
@@ -178,11 +180,12 @@ class _Run:
         s = self.settings
         return Part(Statistics.empty(sum(len(m.ids) for m in self.modules), s.top_k, s.context_window, s.bins, self.device()), set(), 0)
 
+def _limit(run): return min(run.settings.max_length, context_size(run.base.model) or run.settings.max_length)
+
 def _take_block(run, part, block, values):
     "Run the texts of a block; `values` captures a batch."
     s, tok = run.settings, run.base.tokenizer
-    limit = min(s.max_length, context_size(run.base.model) or s.max_length)
-    tokens, cut = tokenize(tok, block.items, s.chat, limit)
+    tokens, cut = tokenize(tok, block.items, s.chat, _limit(run))
     for batch in token_batches(tokens, block.first, run.max_tokens, () if s.special_tokens else special_ids(tok)):
         try: part.statistics.update(values(batch.ids).to(run.device()), batch)
         except NotFinite as e:
@@ -242,7 +245,7 @@ def batch_tokens(
     "Choose how much runs at once; the same on every machine of a kind, since the last bits of values depend on it."
     return auto_batch_tokens(model) if model.device.type != "cuda" else max(1024, min(1 << 14, (1 << 26) // directions))
 
-# %% ../nbs/40_activations.ipynb #2dc13b3f
+# %% ../nbs/40_activations.ipynb #e0eb3291
 _EXAMPLE = dict(text=int, position=int, value=float, tokens=[str], values=[float], target=int)
 _EFFECTS = dict(side=str, promoted=[(str, float)], suppressed=[(str, float)])
 _DIRECTION = dict(id=str, index=int, strength=float, count=int, min=float, max=float, mean=float, std=float, zero_crossings=float, quantiles={str: float},
@@ -273,10 +276,10 @@ def check_form(
     else:
         if not isinstance(v, dict): raise bad("an object")
         for k, f in form.items() if str not in form else [(k, form[str]) for k in v]:
-            if k not in v: raise ValueError(f"{where}: no field {k!r}")
+            if k not in v: raise ValueError(f"{where}: no field {k!r}".removeprefix(": "))
             check_form(v[k], f, f"{where}.{k}" if where else k)
 
-# %% ../nbs/40_activations.ipynb #64fe818b
+# %% ../nbs/40_activations.ipynb #6a7ee617
 @dataclass(eq=False)
 class Activations:
     "What fires the directions of an adapter."
@@ -310,15 +313,17 @@ def check_activations(
     where: str = "",  # the file, for errors
 ) -> dict:            # the same
     "Check the form of activations. Raises `ValueError` naming the place of what is wrong."
-    if data.get("version") != 1: raise ValueError(f"{where}: version {data.get('version')!r} of activations can't be read, only version 1" if where else f"version {data.get('version')!r} can't be read")
-    check_form(data, FORM, where)
-    seen = set()
-    for i, m in enumerate(data["modules"]):
-        for j, d in enumerate(m["directions"]):
-            at = f"{where}.modules[{i}].directions[{j}]"
-            if d["id"] in seen: raise ValueError(f"{at}.id: {d['id']!r} is taken by another direction")
-            seen.add(d["id"])
-            _check_lengths(d, at)
+    if data.get("version") != 1: raise ValueError(f"{where}: version {data.get('version')!r} of activations can't be read, only version 1".removeprefix(": "))
+    try:
+        check_form(data, FORM, "")
+        places = {}
+        for i, m in enumerate(data["modules"]):
+            for j, d in enumerate(m["directions"]):
+                at = f"modules[{i}].directions[{j}]"
+                if d["id"] in places: raise ValueError(f"{at}.id: {d['id']!r} is taken by {places[d['id']]}")
+                places[d["id"]] = at
+                _check_lengths(d, at)
+    except ValueError as e: raise ValueError(f"{where}: {e}".removeprefix(": ")) from e
     return data
 
 @patch
@@ -387,7 +392,7 @@ def _report(run, turned, part):
         return dict(id=m.ids[i], index=i, strength=m.strengths[i], **facts, positive=lists[0], negative=lists[1], effects=effect, cosines=near, importance=None)
     return [dict(module=m.module, layer=m.layer, proj=m.proj, kind=m.kind, directions=[direction(m, i, *next(known)) for i in range(len(m.ids))]) for m in run.modules]
 
-# %% ../nbs/40_activations.ipynb #c80e50c6
+# %% ../nbs/40_activations.ipynb #a990374a
 def collect(
     base: Base,
     adapter: LoraAdapter | str | Path,                # a value, or a PEFT directory
@@ -396,6 +401,7 @@ def collect(
     state: str | Path | None = None,                  # folder to keep what is done in, so that an interrupted run goes on; several processes need one
     save_every: float = 60.,                          # seconds between two writings of it
     block: int | None = None,                         # texts done at a time; None follows the device
+    importance: int = 0,                              # different texts to measure on how much each direction matters, see `measure_importance`; 0: leave it out
     progress: bool = True,                            # show a bar
 ) -> Activations:
     """Find what fires each direction of an adapter.
@@ -412,8 +418,24 @@ def collect(
     part, reader = _stream(run, texts, progress)
     part = _join(run, part)
     if not part.statistics.tokens: raise ValueError(f"{texts.name}: none of the {reader.texts} texts has a token that counts")
-    dataset = dict(name=texts.name, texts=reader.texts, tokens=part.statistics.tokens, duplicates=reader.duplicates, truncated=part.cut)
-    name = str(getattr(base.model.config, "_name_or_path", "") or adapter.base or "")
-    name = Path(name).resolve().name if Path(name).is_dir() else name        # a path means nothing elsewhere
+    return _with_importance(run, turned, texts, importance, progress, _activations(run, adapter, turned, how, texts.name, reader, part))
+
+def _activations(run, adapter, turned, how, name, reader, part):
+    model = run.base.model
+    base = str(getattr(model.config, "_name_or_path", "") or adapter.base or "")
+    base = Path(base).resolve().name if Path(base).is_dir() else base                # a path means nothing elsewhere
     about = dict(name=adapter.name, fingerprint=adapter.fingerprint(), rank=max(adapter.ranks.values()))
-    return Activations(dict(version=1, base=name, adapter=about, directions=how, dataset=dataset, settings=asdict(settings), modules=_report(run, turned, part)))
+    dataset = dict(name=name, texts=reader.texts, tokens=part.statistics.tokens, duplicates=reader.duplicates, truncated=part.cut)
+    return Activations(dict(version=1, base=base, adapter=about, directions=how, dataset=dataset, settings=asdict(run.settings), modules=_report(run, turned, part)))
+
+def _with_importance(run, turned, texts, n, progress, acts):
+    "The same activations, their directions ranked."
+    if not n: return acts
+    s, tok = run.settings, run.base.tokenizer
+    tokens, _ = tokenize(tok, sample_texts(texts, n, s.num_examples), s.chat, _limit(run))
+    found = measure_importance(run.base.model, turned, run.modules, tokens, () if s.special_tokens else special_ids(tok), run.max_tokens, *run.world, progress=progress)
+    order = sorted((i for i, v in enumerate(found.kl) if v is not None), key=lambda i: -found.kl[i])
+    ranks = {i: r for r, i in enumerate(order, 1)}
+    for i, d in enumerate(d for m in acts.modules for d in m["directions"]): d["importance"] = dict(kl=found.kl[i], rank=ranks[i]) if i in ranks else None
+    acts.data["importance"] = dict(texts=found.texts, tokens=found.tokens, base_kl=found.base_kl)
+    return acts
