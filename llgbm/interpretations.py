@@ -18,8 +18,8 @@ from filelock import FileLock
 
 from .files import read_json, write_json
 
-# %% ../nbs/41_interpretations.ipynb #9aa7edc1
-MAX_TEXT, MAX_KEY = 20_000, 300      # characters
+# %% ../nbs/41_interpretations.ipynb #f62ba6f9
+MAX_TEXT, MAX_KEY = 200_000, 300      # characters
 
 @dataclass(frozen=True)
 class Note:

@@ -37,7 +37,7 @@ def served_page(
     if page.count(_BROWSER) != 1: raise ValueError(f"{path}: no page of activations; `llgbm activations page` makes one")
     return page.replace(_BROWSER, _SERVER)
 
-# %% ../nbs/41_notes_server.ipynb #794f431a
+# %% ../nbs/41_notes_server.ipynb #3fd21dc3
 LOCAL = "127.0.0.1", "localhost", "[::1]"
 LIMIT = 4_000_000     # bytes of a body
 
@@ -49,7 +49,7 @@ def foreign(
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     if name not in LOCAL: return f"this server answers as 127.0.0.1 and localhost, not as {host[:80]!r}"
     if origin is not None and origin != f"http://{host}": return f"{origin[:80]!r} is not this page"
-    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"): return "another page asks"
+    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and headers.get("sec-fetch-mode") != "navigate": return "another page asks"
     return ""
 
 class OnlyLocal:

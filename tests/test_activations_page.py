@@ -271,6 +271,17 @@ def test_two_tabs_of_the_server(visit, small, tmp_path):
     assert json.loads(notes.path.read_text())['interpretations'][a]['starred'] is True
     assert set(visit.requests) == {url, f'{url}notes'}
 
+def test_a_long_import_reaches_the_file(visit, small, tmp_path):
+    path, _ = small
+    notes, many = Interpretations(tmp_path/'interpretations.json'), {f'layer_{i}_up_proj_positive': dict(text=f'{i} ' + 'x' * 4000, starred=i % 2 == 0, lastModified='2025-07-21T05:00:10.069773') for i in range(300)}
+    (tmp_path/'many.json').write_text(json.dumps(dict(interpretations=many)))
+    with served(path, notes) as url:
+        pg = visit.open(url)
+        pg.set_input_files('#file', tmp_path/'many.json')
+        until(lambda: len(notes.read()) == 300)
+        expect(pg.locator('#saved')).to_have_text('300 notes in the file')
+    assert {k: (n.text, n.starred, n.lastModified) for k, n in notes.read().items()} == {k: (n['text'], n['starred'], '2025-07-21T05:00:10.069Z') for k, n in many.items()}
+
 def test_full_disk(visit, small, tmp_path, monkeypatch):
     path, data = small
     notes, key = Interpretations(tmp_path/'interpretations.json'), f'{ranked(data)[0]["id"]}_positive'
@@ -339,6 +350,28 @@ def test_look(visit, small):
     expect(pg.locator('#side')).to_be_hidden()
     pg.get_by_role('button', name='Next').last.click()
     expect(pg.locator('#rows .row[aria-selected=true]')).to_have_attribute('aria-posinset', '4')
+
+def test_odd_adapters(visit, folder):
+    "Ranks that differ, a module outside the layers, ids that no address holds as they are."
+    data = activations(layers=2, rank=3)
+    head = json.loads(json.dumps(data['modules'][0]).replace('layer_0_gate_proj', 'lm_head 100% & <é>'))
+    data['modules'] = [m | dict(directions=m['directions'][:1 + i % 3]) for i, m in enumerate(data['modules'])] + [head | dict(module='lm_head', layer=None, proj='lm_head', kind='other')]
+    pg = visit.open(write_page(data, folder/'odd.html').path)
+    pg.select_option('#proj', 'lm_head')
+    pg.locator('#rows .row', has_text='lm_head d1').click()
+    expect(heading(pg)).to_contain_text('lm_head · d1')
+    assert shown(pg) == 'lm_head 100% & <é>_d1'
+    pg.keyboard.press('s'); pg.keyboard.press('l'); pg.keyboard.press('c')
+    expect(pg.locator('.column')).to_have_count(1)
+    pg.reload()
+    expect(pg.locator('.column')).to_have_count(1)
+    expect(star(pg, 'lm_head 100% & <é>_d1_positive')).to_have_attribute('aria-pressed', 'true')
+    pg.goto(pg.url.split('#')[0] + '#layer_0_down_proj_d2')
+    expect(heading(pg)).to_contain_text('Layer 0 · down_proj · d2')
+    pg.keyboard.press('c')                                                 # its sisters have fewer directions
+    expect(pg.locator('.column h3 a')).to_have_text(['0 gate_proj', '0 up_proj d0', '0 down_proj d2'])
+    pg.goto(pg.url.split('#')[0] + '#%E0%A4%A&nobody')                     # no address
+    expect(heading(pg)).to_be_visible()
 
 def test_empty(visit, folder):
     pg = visit.context.new_page()

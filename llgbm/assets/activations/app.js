@@ -47,7 +47,7 @@ function rowOf(d, i) {
   const bar = element("i");
   bar.style.width = `${100 * Math.sqrt(weight(d) / page.heaviest)}%`;
   const row = element("div", { class: "row", role: "option", id: `row-${d.at}`, "aria-selected": String(d === state.current), "aria-posinset": i + 1, "aria-setsize": state.order.length, onclick: () => { go(d, { push: true }); browse(false); } },
-    element("div", { class: "line" }, element("b", { textContent: shortName(d) }), isStarred(d) ? element("span", { class: "starred", "aria-label": "starred", textContent: "★" }) : null, element("span", { class: "bar", "aria-hidden": "true" }, bar)),
+    element("div", { class: "line" }, element("b", { textContent: shortName(d) }), isStarred(d) ? element("span", { class: "starred", role: "img", "aria-label": "starred", textContent: "★" }) : null, element("span", { class: "bar", "aria-hidden": "true" }, bar)),
     element("div", { class: "line preview" }, ...preview(d)));
   row.style.top = `${i * ROW}px`;
   return row;

@@ -1,5 +1,6 @@
 // Notes and stars, by side of a direction. They are kept in this browser, or in a file by the server that serves this page.
 
+const LONGEST = 100_000;                                  // characters of a note
 const EMPTY = { text: "", starred: false };
 const same = (a, b) => a.text === b.text && a.starred === b.starred;
 const when = note => Date.parse(/Z$|[+-]\d\d:?\d\d$/.test(note?.lastModified ?? "") ? note.lastModified : `${note?.lastModified}Z`) || 0;
@@ -57,11 +58,14 @@ class AtServer {
     if (found?.problem) tell(found.problem, "file");
     return found && new Map(Object.entries(found.interpretations));
   }
-  async send(changes) { return this.ask({ method: "PATCH", body: JSON.stringify({ changes }), headers: { "Content-Type": "application/json" } }); }
+  async send(changes) {
+    const body = JSON.stringify({ changes });
+    return this.ask({ method: "PATCH", body, headers: { "Content-Type": "application/json" }, keepalive: body.length < 20000 });     // it arrives though the tab be closed
+  }
   follow(notes) {
     const look = async () => { if (!document.hidden) await notes.look(); };
     setInterval(look, 1500);
-    document.addEventListener("visibilitychange", look);
+    document.addEventListener("visibilitychange", () => { if (document.hidden) notes.save(); else look(); });
   }
 }
 
@@ -110,7 +114,9 @@ class Notes {
   }
   async save() {
     if (this.sending || !this.edits.size) return;
-    const some = new Map([...this.edits].slice(0, 100)), changes = {};
+    const some = new Map(), changes = {};
+    let size = 0;
+    for (const [k, e] of this.edits) if (some.size === 0 || (size += e.mine.text.length + 200) < 200_000) some.set(k, e);      // a long import goes in parts
     for (const [k, e] of some) changes[k] = { ...e.mine, base: e.base?.lastModified ?? null, lastModified: e.lastModified };
     this.sending = true; this.sent++;
     try {
@@ -153,7 +159,8 @@ function readNotes(text) {
   try { all = JSON.parse(text)?.interpretations; } catch (e) { throw new Error(`not JSON: ${e.message}`); }
   if (typeof all !== "object" || all === null || Array.isArray(all)) throw new Error('no notes: {"interpretations": {…}} is expected');
   return new Map(Object.entries(all).map(([key, n]) => {
-    if (typeof n?.text !== "string") throw new Error(`interpretations.${key}: a "text" is expected`);
+    if (typeof n?.text !== "string" || n.text.length > LONGEST) throw new Error(`interpretations.${key}: a "text" of at most ${LONGEST} characters is expected`);
+    if (!key || key.length > 300) throw new Error(`${key.slice(0, 60)}: a name of 1 to 300 characters is expected`);
     return [key, { text: n.text, starred: n.starred === true, lastModified: n.lastModified }];
   }));
 }

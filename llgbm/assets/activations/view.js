@@ -13,14 +13,16 @@ const tips = new WeakMap();                               // element → text, o
 const tipped = (e, text) => { tips.set(e, text); return e; };
 
 function context(example, scale) {
-  const p = element("p", { class: "context", dir: "auto" });
+  const p = element("p", { class: "context", dir: "auto" }), places = new Map();
   example.tokens.forEach((token, i) => {
     const v = example.values[i], strength = Math.min(10, Math.round(10 * Math.sqrt(Math.abs(v) / scale)));
     const text = token.length > 1 && token.startsWith(" ") ? token.slice(1) : token;          // a space between words belongs to neither
-    if (text !== token && i > 0) p.append(" ");
-    p.append(element(i === example.target ? "mark" : "span", { class: strength ? (v > 0 ? "p" : "n") + strength : null, textContent: visible(text) }));
+    if (i > 0 && text !== token) p.append(" ");
+    else if (i > 0 && /[>\n]$/.test(example.tokens[i - 1])) p.append(element("wbr"));         // <|im_start|>assistant has no space to break at
+    const seen = element(i === example.target ? "mark" : "span", { class: strength ? (v > 0 ? "p" : "n") + strength : null, textContent: visible(text) });
+    places.set(seen, i);
+    p.append(seen);
   });
-  const places = new Map([...p.children].map((c, i) => [c, i]));
   return tipped(p, c => places.has(c) ? `${chip(example.tokens[places.get(c)])}  ${signed(example.values[places.get(c)])}` : null);
 }
 
@@ -151,7 +153,7 @@ function paintFound(root, query) {                        // what was searched, 
   if (!CSS.highlights) return;
   const ranges = [], q = visible(query || " ").toLowerCase();
   if (query) for (const p of root.querySelectorAll(".context")) {
-    const nodes = [...p.childNodes].map(n => n.firstChild ?? n), starts = [], text = p.textContent.toLowerCase();
+    const nodes = [...p.childNodes].map(n => n.firstChild ?? n).filter(n => n.length), starts = [], text = p.textContent.toLowerCase();
     let at = 0;
     for (const n of nodes) { starts.push(at); at += n.length; }
     if (text.length !== at) continue;                     // letters whose small form is longer
