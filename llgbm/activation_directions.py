@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['Side', 'projection_names', 'ModuleDirections', 'directions_of', 'reweigh', 'reading_norms', 'through_norm',
-           'residual_vectors', 'effects', 'cosines']
+           'residual_vectors', 'token_texts', 'effects', 'cosines']
 
-# %% ../nbs/40_activation_directions.ipynb #5498725b
+# %% ../nbs/40_activation_directions.ipynb #f9e704f6
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from .activation_texts import token_texts
 from .amplification import kind_of
 from .files import near_names
 from .lora import LoraAdapter, layer_of
@@ -125,6 +124,17 @@ def residual_vectors(
         sides += [side] * p.rank
         vectors.append(nn.functional.normalize(v, dim=1))
     return sides, torch.cat(vectors)
+
+# %% ../nbs/40_activation_directions.ipynb #0237fc55
+def token_texts(
+    tokenizer: PreTrainedTokenizerBase,
+    ids: Sequence[int],
+) -> list[str]: # the bytes of a torn character become �
+    "Spell tokens one by one."
+    def one(i, piece):
+        if piece is None: return f"[{i}]"
+        return " " + piece[1:] if piece.startswith("▁") else tokenizer.decode([i], clean_up_tokenization_spaces=False)
+    return [one(i, p) for i, p in zip(ids, tokenizer.convert_ids_to_tokens(list(ids)))]
 
 # %% ../nbs/40_activation_directions.ipynb #0e898b3d
 def _final_norm(model):

@@ -7,9 +7,8 @@ __all__ = ['FINE', 'POSITION_BITS', 'SAMPLE', 'CHUNK', 'QUANTILES', 'add_exactly
            'regroup', 'shown_bins', 'context_keys', 'TokenBatch', 'choose_top', 'candidates', 'Statistics', 'Places',
            'find_places', 'NotFinite']
 
-# %% ../nbs/40_activation_statistics.ipynb #5ebc8541
+# %% ../nbs/40_activation_statistics.ipynb #41ce4587
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import NamedTuple

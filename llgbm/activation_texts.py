@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Item', 'PROMPTS', 'ANSWERS', 'CONVERSATIONS', 'JSON_LINES', 'REMEMBERED', 'mended', 'read_item', 'TextSet',
            'open_texts', 'Block', 'item_hash', 'TextReader', 'sample_texts', 'spell', 'tokenize', 'special_ids',
-           'token_batches', 'token_texts']
+           'token_batches']
 
 # %% ../nbs/40_activation_texts.ipynb #32777fe6
 import heapq, json
@@ -239,14 +239,3 @@ def _token_batch(tokens, group, first, uncounted):
     ids, lengths = torch.zeros(len(group), T, dtype=torch.long), torch.tensor([len(tokens[i]) for i in group])
     for r, i in enumerate(group): ids[r, :lengths[r]] = torch.tensor(tokens[i])
     return TokenBatch(ids, lengths, torch.tensor(group) + first, (torch.arange(T) < lengths[:, None]) & ~torch.isin(ids, uncounted))
-
-# %% ../nbs/40_activation_texts.ipynb #0237fc55
-def token_texts(
-    tokenizer: PreTrainedTokenizerBase,
-    ids: Sequence[int],
-) -> list[str]: # the bytes of a torn character become �
-    "Spell tokens one by one."
-    def one(i, piece):
-        if piece is None: return f"[{i}]"
-        return " " + piece[1:] if piece.startswith("▁") else tokenizer.decode([i], clean_up_tokenization_spaces=False)
-    return [one(i, p) for i, p in zip(ids, tokenizer.convert_ids_to_tokens(list(ids)))]
