@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from .files import read_json, write_json
 
-# %% ../nbs/41_interpretations.ipynb #f62ba6f9
+# %% ../nbs/41_interpretations.ipynb #425ab93c
 MAX_TEXT, MAX_KEY = 200_000, 300      # characters
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class Note:
     lastModified: str | None = None                                # ISO 8601, UTC; None for a note that isn't there
     more: Mapping[str, Any] = field(default_factory=dict)          # fields of other programs
 
-    def to_dict(self) -> dict[str, Any]: return dict(self.more) | dict(text=self.text, starred=self.starred, lastModified=self.lastModified)
+    def to_dict(self) -> dict[str, Any]:
+        "Write it as in the file."
+        return dict(self.more) | dict(text=self.text, starred=self.starred, lastModified=self.lastModified)
 
 def note_from(
     value: Any, # as in the file
@@ -103,7 +105,7 @@ def merge(
     else: text = f"{theirs.text}\n\n{mine.text}"
     return replace(theirs, text=text, starred=theirs.starred if mine.starred == base.starred else mine.starred)
 
-# %% ../nbs/41_interpretations.ipynb #0f65b225
+# %% ../nbs/41_interpretations.ipynb #450c4b78
 class Interpretations:
     "The notes in a file. Safe to use from several threads and processes."
     def __init__(
@@ -121,7 +123,13 @@ class Interpretations:
 
     def read(self) -> dict[str, Note]: # by key
         "Look whether the file has changed, and return the notes."
-        with self._lock: return self._read()
+        return self.look()[1]
+
+    def look(self) -> tuple[int, dict[str, Note]]:
+        "Look whether the file has changed, and return the version and the notes that go with it."
+        with self._lock:
+            notes = self._read()
+            return self.version, notes
 
     def save(
         self,
