@@ -184,7 +184,7 @@ function notesChanged(keys) {
 function notesSaid(error, unsaved) {
   const kept = [...notes.keys()].filter(k => { const n = notes.get(k); return n.text || n.starred; }).length;
   tell(error ? `Not saved: ${error.message}.${notes.backend.delay && unsaved ? " What you wrote is kept in this browser, and saving is tried again." : ""}` : "", "saving");
-  $("saved").textContent = unsaved ? `${unsaved} not saved` : `${kept === 1 ? "1 note" : `${whole(kept)} notes`} ${notes.backend.place}`;
+  $("saved").textContent = unsaved ? `${unsaved} not saved` : kept ? `${kept === 1 ? "1 note" : `${whole(kept)} notes`} ${notes.backend.place}` : `notes are kept ${notes.backend.place}`;
 }
 function exportNotes() {
   const url = URL.createObjectURL(new Blob([notes.export()], { type: "application/json" }));

@@ -76,8 +76,8 @@ function chips(pairs) {
 }
 function effectsCard(seen) {
   const e = seen.effects, output = e?.side === "output";
-  const body = e ? [element("h4", { textContent: output ? "promotes" : "along" }), chips(e.promoted), element("h4", { textContent: output ? "suppresses" : "against" }), chips(e.suppressed)] : [element("p", { class: "soft", textContent: "Not computed for this module." })];
-  return element("section", { class: "card effects", "aria-label": "Effects" }, element("header", {}, element("h3", { textContent: e ? (output ? "Writes" : "Reads") : "Effects" }), e && element("span", { class: "soft", textContent: output ? "through the unembedding, when positive" : "through the embedding" })), ...body);
+  const body = e ? [element("h4", { textContent: output ? "promotes, where positive" : "along" }), chips(e.promoted), element("h4", { textContent: output ? "suppresses" : "against" }), chips(e.suppressed)] : [element("p", { class: "soft", textContent: "Not computed for this module." })];
+  return element("section", { class: "card effects", "aria-label": "Effects" }, element("header", {}, element("h3", { textContent: e ? (output ? "Writes" : "Reads") : "Effects" }), e && element("span", { class: "soft", textContent: output ? "through the unembedding" : "through the embedding" })), ...body);
 }
 
 function cosinesCard(seen) {
