@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Item', 'PROMPTS', 'ANSWERS', 'CONVERSATIONS', 'JSON_LINES', 'REMEMBERED', 'mended', 'read_item', 'TextSet',
-           'open_texts', 'Block', 'item_hash', 'TextReader', 'sample_texts', 'spell', 'tokenize', 'special_ids',
-           'token_batches']
+           'open_texts', 'Block', 'item_hash', 'TextReader', 'sample_texts', 'spell', 'tokenize', 'answer_start',
+           'special_ids', 'token_batches']
 
 # %% ../nbs/40_activation_texts.ipynb #32777fe6
 import heapq, json
@@ -211,6 +211,18 @@ def tokenize(
         for i, ids in zip(at, tokenizer([spell(tokenizer, items[i], chat) for i in at], add_special_tokens=not templated, verbose=False)["input_ids"]):
             out[i], cut = ids[:max_length], cut + (max_length is not None and len(ids) > max_length)
     return out, cut
+
+# %% ../nbs/40_activation_texts.ipynb #c03b4fcc
+def answer_start(
+    tokenizer: PreTrainedTokenizerBase,
+    item: Item,
+    chat: bool | None = None,  # as for `tokenize`
+) -> int:                      # tokens before it; 0 for a text
+    "Find where the answer begins: the last message, if it is the assistant's."
+    before = item[0] if isinstance(item, tuple) else item[:-1] if isinstance(item, list) and item[-1]["role"] == "assistant" else None
+    if not before: return 0
+    if isinstance(item, tuple) and chat: before = _messages(before)
+    return len(tokenize(tokenizer, [before], chat)[0][0])
 
 # %% ../nbs/40_activation_texts.ipynb #f1865a2d
 def special_ids(

@@ -6,7 +6,7 @@
 __all__ = ['FORM', 'capturing', 'capture', 'CaptureSettings', 'World', 'this_world', 'Part', 'save_part', 'load_part', 'merged',
            'batch_tokens', 'check_form', 'Activations', 'check_activations', 'collect']
 
-# %% ../nbs/40_activations.ipynb #0422d9cc
+# %% ../nbs/40_activations.ipynb #8dae9198
 import math, os, time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from .activation_directions import ModuleDirections, cosines, directions_of, effects, residual_vectors, token_texts
 from .activation_importance import compared_tokens, measure_importance
 from .activation_statistics import POSITION_BITS, NotFinite, Statistics
-from .activation_texts import TextReader, TextSet, open_texts, sample_texts, special_ids, token_batches, tokenize
+from .activation_texts import TextReader, TextSet, answer_start, open_texts, sample_texts, special_ids, token_batches, tokenize
 from .delta import auto_batch_tokens, body_of
 from .files import as_html, atomic_path, near_names, read_json, to_json, write_text
 from .functional_lora import attach
@@ -392,7 +392,7 @@ def _report(run, turned, part):
         return dict(id=m.ids[i], index=i, strength=m.strengths[i], **facts, positive=lists[0], negative=lists[1], effects=effect, cosines=near, importance=None)
     return [dict(module=m.module, layer=m.layer, proj=m.proj, kind=m.kind, directions=[direction(m, i, *next(known)) for i in range(len(m.ids))]) for m in run.modules]
 
-# %% ../nbs/40_activations.ipynb #15f4d904
+# %% ../nbs/40_activations.ipynb #f80cf9ef
 def collect(
     base: Base,
     adapter: LoraAdapter | str | Path,                # a value, or a PEFT directory
@@ -401,7 +401,7 @@ def collect(
     state: str | Path | None = None,                  # folder to keep what is done in, so that an interrupted run goes on; several processes need one
     save_every: float = 60.,                          # seconds between two writings of it
     block: int | None = None,                         # texts done at a time; None follows the device
-    importance: int = 0,                              # different texts to measure on how much each direction matters, see `measure_importance`; 0: leave it out
+    importance: int = 0,                              # different texts to measure on how much each direction matters (to their answers, where they have any), see `measure_importance`; 0: leave it out
     progress: bool = True,                            # show a bar
 ) -> Activations:
     """Find what fires each direction of an adapter.
@@ -432,9 +432,11 @@ def _with_importance(run, turned, texts, n, progress, acts):
     "The same activations, their directions ranked."
     if not n: return acts
     s, tok = run.settings, run.base.tokenizer
-    tokens, _ = tokenize(tok, sample_texts(texts, n, s.num_examples), s.chat, _limit(run))
+    items = sample_texts(texts, n, s.num_examples)
+    (tokens, _), starts = tokenize(tok, items, s.chat, _limit(run)), torch.tensor([answer_start(tok, x, s.chat) for x in items])
     batches = token_batches(tokens, 0, compared_tokens(run.base.model, run.max_tokens), () if s.special_tokens else special_ids(tok))
-    found = measure_importance(run.base.model, turned, run.modules, [(b.ids, b.counted) for b in batches], run.max_tokens, *run.world, progress=progress)
+    batches = [(b.ids, b.counted & (torch.arange(b.ids.shape[1]) >= starts[b.texts, None] - 1)) for b in batches]       # answers, where there are any: the token before one foretells it
+    found = measure_importance(run.base.model, turned, run.modules, batches, run.max_tokens, *run.world, progress=progress)
     order = sorted((i for i, v in enumerate(found.kl) if v is not None), key=lambda i: -found.kl[i])
     ranks = {i: r for r, i in enumerate(order, 1)}
     for i, d in enumerate(d for m in acts.modules for d in m["directions"]): d["importance"] = dict(kl=found.kl[i], rank=ranks[i]) if i in ranks else None
