@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Item', 'PROMPTS', 'ANSWERS', 'CONVERSATIONS', 'JSON_LINES', 'REMEMBERED', 'mended', 'read_item', 'TextSet',
            'open_texts', 'Block', 'item_hash', 'TextReader', 'sample_texts', 'spell', 'tokenize', 'answer_start',
-           'special_ids', 'token_batches']
+           'special_ids', 'padding', 'token_batches']
 
 # %% ../nbs/40_activation_texts.ipynb #32777fe6
 import heapq, json
@@ -61,7 +61,7 @@ def read_item(
     if field is None and prompt is not None: return _of_value(prompt if answer is None else (prompt, answer), where)
     raise ValueError(f"{where}: no field {field or 'text'!r}; there are {', '.join(map(repr, record)) or 'none'} (say which with field=…)")
 
-# %% ../nbs/40_activation_texts.ipynb #1b79aeed
+# %% ../nbs/40_activation_texts.ipynb #7f4ef736
 @dataclass(frozen=True)
 class TextSet:
     "Texts that can be read again and again."
@@ -90,11 +90,12 @@ def _file_items(path, field): return _json_items(path, field) if path.suffix.low
 def _files(path):
     "The file, or the text files of a folder in order."
     if path.is_file(): return [path]
+    if not path.is_dir(): raise FileNotFoundError(f"{path}: no such file or folder")
     found = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in (*JSON_LINES, ".txt"))
     if not found: raise FileNotFoundError(f"{path}: holds no {', '.join(JSON_LINES)} or .txt file")
     return found
 
-# %% ../nbs/40_activation_texts.ipynb #87163014
+# %% ../nbs/40_activation_texts.ipynb #b030c114
 def _datasets():
     try: import datasets
     except ImportError as e: raise ImportError(f"Hub datasets need the package datasets ({e}): pip install datasets; or give a .jsonl or .txt file") from e
@@ -114,7 +115,7 @@ def _hub_set(source, field, split):
 def open_texts(
     source: str | Path | Sequence | TextSet, # a .jsonl or .txt file, a folder of them or of a saved dataset, a dataset's id (id:configuration), or texts
     field: str | None = None,                # where records hold the text; None: where it usually is
-    split: str = "train",                    # of a dataset on the Hub
+    split: str = "train",                    # of a dataset
 ) -> TextSet:
     "Open a data set of texts. Raises `FileNotFoundError`, `ImportError` without the package that a dataset needs, `ValueError` for what holds no texts."
     if isinstance(source, TextSet): return source
@@ -123,6 +124,7 @@ def open_texts(
         return TextSet("texts", hash_json(items), lambda: iter(items))
     path = Path(source).expanduser()
     if not path.exists(): return _hub_set(str(source), field, split)
+    if (path / "dataset_dict.json").exists(): path = path / split
     if (path / "dataset_info.json").exists(): return _from_datasets(path.name, _datasets().load_from_disk(str(path)), field)
     files = _files(path)
     return TextSet(path.name, hash_json([field, *map(hash_file, files)]), lambda: (t for f in files for t in _file_items(f, field)))
@@ -224,7 +226,7 @@ def answer_start(
     if isinstance(item, tuple) and chat: before = _messages(before)
     return len(tokenize(tokenizer, [before], chat)[0][0])
 
-# %% ../nbs/40_activation_texts.ipynb #f1865a2d
+# %% ../nbs/40_activation_texts.ipynb #9a696053
 def special_ids(
     tokenizer: PreTrainedTokenizerBase,
 ) -> list[int]:
@@ -232,22 +234,29 @@ def special_ids(
     own = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
     return sorted({*tokenizer.all_special_ids, *own} - {None})
 
+def padding(
+    tokenizer: PreTrainedTokenizerBase,
+) -> int:
+    "Choose what to pad with: pad tokens would let transformers warn that a mask is missing; none is needed."
+    return int(tokenizer.pad_token_id == 0)
+
 def token_batches(
     tokens: Sequence[Sequence[int]],  # of each text; texts without any are left out
     first: int = 0,                   # number of the first text
     max_tokens: int = 4096,           # of a batch, padding included; a single text may have more
     uncounted: Sequence[int] = (),    # tokens that statistics leave out
+    pad: int = 0,                     # token to pad with; no model sees it
 ) -> Iterator[TokenBatch]:
     "Make batches of texts of like length."
     order, group = sorted((i for i, t in enumerate(tokens) if len(t)), key=lambda i: (-len(tokens[i]), i)), []
     for i in order + [None]:
         if group and (i is None or (len(group) + 1) * len(tokens[group[0]]) > max_tokens):
-            yield _token_batch(tokens, sorted(group), first, torch.tensor([*uncounted], dtype=torch.long))
+            yield _token_batch(tokens, sorted(group), first, torch.tensor([*uncounted], dtype=torch.long), pad)
             group = []
         if i is not None: group.append(i)
 
-def _token_batch(tokens, group, first, uncounted):
+def _token_batch(tokens, group, first, uncounted, pad):
     T = max(len(tokens[i]) for i in group)
-    ids, lengths = torch.zeros(len(group), T, dtype=torch.long), torch.tensor([len(tokens[i]) for i in group])
+    ids, lengths = torch.full((len(group), T), pad), torch.tensor([len(tokens[i]) for i in group])
     for r, i in enumerate(group): ids[r, :lengths[r]] = torch.tensor(tokens[i])
     return TokenBatch(ids, lengths, torch.tensor(group) + first, (torch.arange(T) < lengths[:, None]) & ~torch.isin(ids, uncounted))

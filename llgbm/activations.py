@@ -6,7 +6,7 @@
 __all__ = ['FORM', 'capturing', 'capture', 'CaptureSettings', 'World', 'this_world', 'Part', 'save_part', 'load_part', 'merged',
            'batch_tokens', 'check_form', 'Activations', 'check_activations', 'collect']
 
-# %% ../nbs/40_activations.ipynb #8dae9198
+# %% ../nbs/40_activations.ipynb #50bfaa8e
 import math, os, time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 from .activation_directions import ModuleDirections, cosines, directions_of, effects, residual_vectors, token_texts
 from .activation_importance import compared_tokens, measure_importance
 from .activation_statistics import POSITION_BITS, NotFinite, Statistics
-from .activation_texts import TextReader, TextSet, answer_start, open_texts, sample_texts, special_ids, token_batches, tokenize
+from .activation_texts import TextReader, TextSet, answer_start, open_texts, padding, sample_texts, special_ids, token_batches, tokenize
 from .delta import auto_batch_tokens, body_of
 from .files import as_html, atomic_path, near_names, read_json, to_json, write_text
 from .functional_lora import attach
@@ -157,7 +157,7 @@ def merged(
     for p in rest: first = Part(first.statistics.merge(p.statistics), first.done | p.done, first.cut + p.cut)
     return first
 
-# %% ../nbs/40_activations.ipynb #702ec9a6
+# %% ../nbs/40_activations.ipynb #10589129
 @dataclass(eq=False)
 class _Run:
     "What stays the same while texts stream by."
@@ -186,7 +186,7 @@ def _take_block(run, part, block, values):
     "Run the texts of a block; `values` captures a batch."
     s, tok = run.settings, run.base.tokenizer
     tokens, cut = tokenize(tok, block.items, s.chat, _limit(run))
-    for batch in token_batches(tokens, block.first, run.max_tokens, () if s.special_tokens else special_ids(tok)):
+    for batch in token_batches(tokens, block.first, run.max_tokens, () if s.special_tokens else special_ids(tok), padding(tok)):
         try: part.statistics.update(values(batch.ids).to(run.device()), batch)
         except NotFinite as e:
             ids = [i for m in run.modules for i in m.ids]
@@ -392,7 +392,7 @@ def _report(run, turned, part):
         return dict(id=m.ids[i], index=i, strength=m.strengths[i], **facts, positive=lists[0], negative=lists[1], effects=effect, cosines=near, importance=None)
     return [dict(module=m.module, layer=m.layer, proj=m.proj, kind=m.kind, directions=[direction(m, i, *next(known)) for i in range(len(m.ids))]) for m in run.modules]
 
-# %% ../nbs/40_activations.ipynb #f80cf9ef
+# %% ../nbs/40_activations.ipynb #5ed549d9
 def collect(
     base: Base,
     adapter: LoraAdapter | str | Path,                # a value, or a PEFT directory
@@ -434,7 +434,7 @@ def _with_importance(run, turned, texts, n, progress, acts):
     s, tok = run.settings, run.base.tokenizer
     items = sample_texts(texts, n, s.num_examples)
     (tokens, _), starts = tokenize(tok, items, s.chat, _limit(run)), torch.tensor([answer_start(tok, x, s.chat) for x in items])
-    batches = token_batches(tokens, 0, compared_tokens(run.base.model, run.max_tokens), () if s.special_tokens else special_ids(tok))
+    batches = token_batches(tokens, 0, compared_tokens(run.base.model, run.max_tokens), () if s.special_tokens else special_ids(tok), padding(tok))
     batches = [(b.ids, b.counted & (torch.arange(b.ids.shape[1]) >= starts[b.texts, None] - 1)) for b in batches]       # answers, where there are any: the token before one foretells it
     found = measure_importance(run.base.model, turned, run.modules, batches, run.max_tokens, *run.world, progress=progress)
     order = sorted((i for i, v in enumerate(found.kl) if v is not None), key=lambda i: -found.kl[i])
