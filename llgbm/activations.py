@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['FORM', 'capturing', 'capture', 'CaptureSettings', 'World', 'this_world', 'Part', 'save_part', 'load_part', 'merged',
-           'batch_tokens', 'check_form', 'Activations', 'check_activations', 'collect']
+           'batch_tokens', 'check_form', 'Activations', 'check_activations', 'collect', 'model_name']
 
-# %% ../nbs/40_activations.ipynb #50bfaa8e
-import math, os, time
+# %% ../nbs/40_activations.ipynb #fd730527
+import math, os, re, time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -245,12 +245,12 @@ def batch_tokens(
     "Choose how much runs at once; the same on every machine of a kind, since the last bits of values depend on it."
     return auto_batch_tokens(model) if model.device.type != "cuda" else max(1024, min(1 << 14, (1 << 26) // directions))
 
-# %% ../nbs/40_activations.ipynb #e0eb3291
+# %% ../nbs/40_activations.ipynb #2f9a2a4a
 _EXAMPLE = dict(text=int, position=int, value=float, tokens=[str], values=[float], target=int)
 _EFFECTS = dict(side=str, promoted=[(str, float)], suppressed=[(str, float)])
 _DIRECTION = dict(id=str, index=int, strength=float, count=int, min=float, max=float, mean=float, std=float, zero_crossings=float, quantiles={str: float},
                   histogram=dict(edges=(float, float), counts=[int]), positive=[_EXAMPLE], negative=[_EXAMPLE], effects=(None, _EFFECTS), cosines=[(str, float)],
-                  importance=(None, dict(kl=float, rank=int)))
+                  importance=(None, dict(share=float, kl=(None, float), rank=int)))
 _MODULE = dict(module=str, layer=(None, int), proj=str, kind=str, directions=[_DIRECTION])
 FORM = dict(version=int, base=str, adapter=dict(name=str, fingerprint=str, rank=int), directions=str, dataset=dict(name=str, texts=int, tokens=int, duplicates=int),
             settings=dict(top_k=int, context_window=int, bins=int, special_tokens=bool, max_length=int), modules=[_MODULE])     # of activations_data.json
@@ -279,7 +279,7 @@ def check_form(
             if k not in v: raise ValueError(f"{where}: no field {k!r}".removeprefix(": "))
             check_form(v[k], f, f"{where}.{k}" if where else k)
 
-# %% ../nbs/40_activations.ipynb #6a7ee617
+# %% ../nbs/40_activations.ipynb #8c1d2d27
 @dataclass(eq=False)
 class Activations:
     "What fires the directions of an adapter."
@@ -346,14 +346,15 @@ def load(
 def table(
     self: Activations,
     tokens: int = 5, # to show of each side
-) -> pd.DataFrame:   # direction, module, strength, kl, share of counted tokens' range, tokens that fire it
+) -> pd.DataFrame:   # direction, module, strength, share of what the adapter does, KL when it's taken out, range of values, tokens that fire it
     "List the directions, the most important first, or else the strongest."
     show = lambda es: " · ".join(dict.fromkeys(e["tokens"][e["target"]].strip() or repr(e["tokens"][e["target"]]) for e in es[:4 * tokens]))
     short = lambda es: " · ".join(show(es).split(" · ")[:tokens])
-    rows = [dict(direction=d["id"], module=m["module"], strength=d["strength"], kl=d["importance"] and d["importance"]["kl"], min=d["min"], max=d["max"], positive=short(d["positive"]), negative=short(d["negative"]))
+    known = lambda d, field: d["importance"] and d["importance"][field]
+    rows = [dict(direction=d["id"], module=m["module"], strength=d["strength"], share=known(d, "share"), kl=known(d, "kl"), min=d["min"], max=d["max"], positive=short(d["positive"]), negative=short(d["negative"]))
             for m in self.modules for d in m["directions"]]
-    t = pd.DataFrame(rows)
-    return t.sort_values("kl" if t.kl.notna().all() else "strength", ascending=False, kind="stable", ignore_index=True)
+    t = pd.DataFrame(rows).dropna(axis=1, how="all")
+    return t.sort_values("share" if "share" in t else "strength", ascending=False, kind="stable", ignore_index=True)
 
 @patch
 def __repr__(self: Activations):
@@ -392,7 +393,7 @@ def _report(run, turned, part):
         return dict(id=m.ids[i], index=i, strength=m.strengths[i], **facts, positive=lists[0], negative=lists[1], effects=effect, cosines=near, importance=None)
     return [dict(module=m.module, layer=m.layer, proj=m.proj, kind=m.kind, directions=[direction(m, i, *next(known)) for i in range(len(m.ids))]) for m in run.modules]
 
-# %% ../nbs/40_activations.ipynb #5ed549d9
+# %% ../nbs/40_activations.ipynb #39c2c577
 def collect(
     base: Base,
     adapter: LoraAdapter | str | Path,                # a value, or a PEFT directory
@@ -402,6 +403,7 @@ def collect(
     save_every: float = 60.,                          # seconds between two writings of it
     block: int | None = None,                         # texts done at a time; None follows the device
     importance: int = 0,                              # different texts to measure on how much each direction matters (to their answers, where they have any), see `measure_importance`; 0: leave it out
+    ablate: bool = True,                              # and what is missed without each: a forward for each direction
     progress: bool = True,                            # show a bar
 ) -> Activations:
     """Find what fires each direction of an adapter.
@@ -418,17 +420,25 @@ def collect(
     part, reader = _stream(run, texts, progress)
     part = _join(run, part)
     if not part.statistics.tokens: raise ValueError(f"{texts.name}: none of the {reader.texts} texts has a token that counts")
-    return _with_importance(run, turned, texts, importance, progress, _activations(run, adapter, turned, how, texts.name, reader, part))
+    return _with_importance(run, turned, texts, importance, ablate, progress, _activations(run, adapter, turned, how, texts.name, reader, part))
+
+def model_name(
+    where: str | Path, # hub id, or path on whatever system
+) -> str:              # the id, or the last part of the path, as the rest means nothing elsewhere
+    "Name a model."
+    where, parts = str(where), [p for p in re.split(r"[/\\]", str(where)) if p]
+    local = len(parts) != 2 or "\\" in where or where[0] in "/.~" or where[1:2] == ":" or Path(where).is_dir()
+    if local and parts and parts[-1] in (".", "..", "~"): parts = Path(where).expanduser().resolve().parts
+    return where if not local else parts[-1] if parts else ""
 
 def _activations(run, adapter, turned, how, name, reader, part):
     model = run.base.model
-    base = str(getattr(model.config, "_name_or_path", "") or adapter.base or "")
-    base = Path(base).resolve().name if Path(base).is_dir() else base                # a path means nothing elsewhere
+    base = model_name(getattr(model.config, "_name_or_path", "") or adapter.base or "")
     about = dict(name=adapter.name, fingerprint=adapter.fingerprint(), rank=max(adapter.ranks.values()))
     dataset = dict(name=name, texts=reader.texts, tokens=part.statistics.tokens, duplicates=reader.duplicates, truncated=part.cut)
     return Activations(dict(version=1, base=base, adapter=about, directions=how, dataset=dataset, settings=asdict(run.settings), modules=_report(run, turned, part)))
 
-def _with_importance(run, turned, texts, n, progress, acts):
+def _with_importance(run, turned, texts, n, ablate, progress, acts):
     "The same activations, their directions ranked."
     if not n: return acts
     s, tok = run.settings, run.base.tokenizer
@@ -436,9 +446,8 @@ def _with_importance(run, turned, texts, n, progress, acts):
     (tokens, _), starts = tokenize(tok, items, s.chat, _limit(run)), torch.tensor([answer_start(tok, x, s.chat) for x in items])
     batches = token_batches(tokens, 0, compared_tokens(run.base.model, run.max_tokens), () if s.special_tokens else special_ids(tok), padding(tok))
     batches = [(b.ids, b.counted & (torch.arange(b.ids.shape[1]) >= starts[b.texts, None] - 1)) for b in batches]       # answers, where there are any: the token before one foretells it
-    found = measure_importance(run.base.model, turned, run.modules, batches, run.max_tokens, *run.world, progress=progress)
-    order = sorted((i for i, v in enumerate(found.kl) if v is not None), key=lambda i: -found.kl[i])
-    ranks = {i: r for r, i in enumerate(order, 1)}
-    for i, d in enumerate(d for m in acts.modules for d in m["directions"]): d["importance"] = dict(kl=found.kl[i], rank=ranks[i]) if i in ranks else None
+    found = measure_importance(run.base.model, turned, run.modules, batches, run.max_tokens, ablate, *run.world, progress=progress)
+    ranks = {i: r for r, i in enumerate(sorted(range(len(acts)), key=lambda i: -found.shares[i]), 1)}
+    for i, d in enumerate(d for m in acts.modules for d in m["directions"]): d["importance"] = dict(share=found.shares[i], kl=found.kl and found.kl[i], rank=ranks[i])
     acts.data["importance"] = dict(texts=found.texts, tokens=found.tokens, base_kl=found.base_kl)
     return acts

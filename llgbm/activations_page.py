@@ -40,17 +40,19 @@ def pack_direction(
     out["effects"] = (e := d["effects"]) and dict(side=e["side"], **{k: [[words(t), _short(s)] for t, s in e[k]] for k in ("promoted", "suppressed")})
     return out | {side: [_pack_example(e, words) for e in d[side]] for side in ("positive", "negative")}
 
-# %% ../nbs/41_activations_page.ipynb #7ea3bf13
+# %% ../nbs/41_activations_page.ipynb #0f5cd5c6
 def _targets(examples: Sequence[Mapping], words: Words) -> list[int]:
     "The found tokens, each once, the strongest first."
     return list(dict.fromkeys(words(e["tokens"][e["target"]]) for e in examples))
+
+def _importance(known): return (None, None, None) if known is None else (_short(known["share"]), None if known["kl"] is None else _short(known["kl"]), known["rank"])
 
 def pack_index(
     data: Mapping[str, Any],
     words: Words,            # holds all tokens already
 ) -> dict[str, Any]:
     "Write what a page needs before any block is unpacked."
-    rows = [[i, j, d["id"], d["index"], _short(d["strength"]), *((_short(d["importance"]["kl"]), d["importance"]["rank"]) if d["importance"] else (None, None)),
+    rows = [[i, j, d["id"], d["index"], _short(d["strength"]), *_importance(d["importance"]),
              *(_targets(d[s], words) for s in ("positive", "negative"))] for i, m in enumerate(data["modules"]) for j, d in enumerate(m["directions"])]
     head = {k: data[k] for k in ("base", "adapter", "dataset")} | dict(settings=data["settings"], importance=data.get("importance"), kind=data["directions"])
     return head | dict(modules=[{k: m[k] for k in ("module", "layer", "proj", "kind")} for m in data["modules"]], directions=rows, tokens=list(words.number))

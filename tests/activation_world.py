@@ -24,7 +24,7 @@ def direction(rng, vocabulary, ident, index, strength, k, window, side):
     return dict(id=ident, index=index, strength=float(strength), count=count, min=float(values.min()), max=float(values.max()), mean=float(values.mean()), std=float(values.std()), zero_crossings=float(rng.random()),
         quantiles={str(q): float(np.quantile(values, q)) for q in (.01, .1, .5, .9, .99)}, histogram=dict(edges=[float(edges[0]), float(edges[-1])], counts=(hist * count // 4000).tolist()),
         positive=[example(rng, vocabulary, v, window) for v in top[0]], negative=[example(rng, vocabulary, v, window) for v in top[1]],
-        effects=dict(side=side, promoted=pairs(1), suppressed=pairs(-1)), cosines=[], importance=dict(kl=float(strength ** 2 * rng.random() / 50), rank=0))
+        effects=dict(side=side, promoted=pairs(1), suppressed=pairs(-1)), cosines=[], importance=dict(share=float(strength ** 2 * rng.random() / 50), kl=float(rng.random() / 50), rank=0))
 
 def activations(layers=2, projections=MLP + ATTENTION, rank=2, k=4, window=3, vocabulary=500, seed=0, nasty=False):
     "Made-up activations; with `nasty`, of texts that try to break a page."
@@ -38,7 +38,7 @@ def activations(layers=2, projections=MLP + ATTENTION, rank=2, k=4, window=3, vo
             modules.append(dict(module=f'model.layers.{l}.{"mlp" if kind == "mlp" else "self_attn"}.{p}', layer=l, proj=p, kind=kind,
                 directions=[direction(rng, vocabulary, name(i), i, 4 * .8 ** i * rng.uniform(.5, 1.5), k, window, 'output' if p in ('o_proj', 'down_proj') else 'input') for i in range(rank)]))
     every = [d for m in modules for d in m['directions']]
-    for r, d in enumerate(sorted(every, key=lambda d: -d['importance']['kl']), 1): d['importance']['rank'] = r
+    for r, d in enumerate(sorted(every, key=lambda d: -d['importance']['share']), 1): d['importance']['rank'] = r
     for d in every: d['cosines'] = [[every[i]['id'], float(c)] for i, c in zip(rng.integers(0, len(every), 5), rng.uniform(-1, 1, 5))]
     title = '<b id=evil>made up</b>\u202e' if nasty else 'made up'
     return dict(version=1, base='Qwen/Qwen2.5-1.5B', adapter=dict(name=title, fingerprint=f'{seed:016x}', rank=rank), directions='canonical' if rank > 1 else 'rows', dataset=dict(name='made-up texts', texts=10_000, tokens=2_000_000, duplicates=12),

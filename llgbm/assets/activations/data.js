@@ -46,8 +46,8 @@ async function detail(d) {
 
 function readIndex(index) {
   const modules = index.modules.map((m, number) => ({ ...m, number, directions: [] }));
-  const directions = index.directions.map(([m, place, id, i, strength, kl, rank, positive, negative], at) => {
-    const d = { at, module: modules[m], place, id, index: i, strength, kl, rank, positive, negative };
+  const directions = index.directions.map(([m, place, id, i, strength, share, kl, rank, positive, negative], at) => {
+    const d = { at, module: modules[m], place, id, index: i, strength, share, kl, rank, positive, negative };
     modules[m].directions.push(d);
     return d;
   });
