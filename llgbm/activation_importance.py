@@ -104,7 +104,7 @@ def divergence_shares(
         total = total - torch.cat(torch.autograd.grad(lost, [*weights.values()])).double().cpu() / steps
     return total
 
-# %% ../nbs/40_activation_importance.ipynb #a9138bbe
+# %% ../nbs/40_activation_importance.ipynb #d61f00e0
 class Importance(NamedTuple):
     "How much each direction matters."
     shares: list[float]            # of KL(whole ‖ base) by direction; they add up to about 1, and some may be negative
@@ -156,7 +156,7 @@ def measure_importance(
     modules: Sequence[ModuleDirections], # its modules
     batches: Sequence[tuple[Tensor, Tensor]], # texts: tokens (R, T) int64, padded on the right, and after which of them to compare (R, T) bool
     max_tokens: int | None = None,       # of a forward; None follows the model
-    ablate: bool = True,                 # take every direction out in turn, too: a forward for each
+    ablate: bool = False,                # take every direction out in turn, too: a forward for each
     rank: int = 0,                       # of this process
     size: int = 1,                       # processes that share the work
     progress: bool = True,               # show a bar

@@ -393,7 +393,7 @@ def _report(run, turned, part):
         return dict(id=m.ids[i], index=i, strength=m.strengths[i], **facts, positive=lists[0], negative=lists[1], effects=effect, cosines=near, importance=None)
     return [dict(module=m.module, layer=m.layer, proj=m.proj, kind=m.kind, directions=[direction(m, i, *next(known)) for i in range(len(m.ids))]) for m in run.modules]
 
-# %% ../nbs/40_activations.ipynb #39c2c577
+# %% ../nbs/40_activations.ipynb #ff5ddcd5
 def collect(
     base: Base,
     adapter: LoraAdapter | str | Path,                # a value, or a PEFT directory
@@ -403,7 +403,7 @@ def collect(
     save_every: float = 60.,                          # seconds between two writings of it
     block: int | None = None,                         # texts done at a time; None follows the device
     importance: int = 0,                              # different texts to measure on how much each direction matters (to their answers, where they have any), see `measure_importance`; 0: leave it out
-    ablate: bool = True,                              # and what is missed without each: a forward for each direction
+    ablate: bool = False,                             # and what is missed without each: a forward for each direction
     progress: bool = True,                            # show a bar
 ) -> Activations:
     """Find what fires each direction of an adapter.

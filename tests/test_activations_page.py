@@ -38,7 +38,7 @@ class Visit:
     def __init__(self, chromium):
         self.context = chromium.new_context(viewport=dict(width=1300, height=900), color_scheme='light', accept_downloads=True)
         self.context.set_default_timeout(WAIT)
-        self.requests, self.broken = [], []
+        self.requests, self.broken, self.away = [], [], False       # away: there is no server at times, which browsers report
     def open(self, url):
         pg = self.context.new_page()
         pg.on('request', lambda r: self.requests.append(r.url))
@@ -53,7 +53,7 @@ def visit(chromium):
     v = Visit(chromium)
     yield v
     v.context.close()
-    assert v.broken == []
+    assert [m for m in v.broken if not (v.away and 'ERR_' in m)] == []
 
 def heading(pg): return pg.locator('main h2')
 def shown(pg): return pg.evaluate('decodeURIComponent(location.hash.slice(1))')
@@ -306,7 +306,7 @@ def test_server_goes_and_comes(visit, small, tmp_path):
     note(pg, key).fill('written while it was away')
     expect(pg.locator('#problem')).to_contain_text("the server doesn't answer")
     with served(path, notes, int(url.split(':')[2].strip('/'))): until(lambda: notes.read().get(key, Note()).text == 'written while it was away')
-    visit.broken = [m for m in visit.broken if 'ERR_' not in m]
+    visit.away = True
 
 def test_damaged_notes_are_kept_aside(visit, small, tmp_path):
     path, _ = small

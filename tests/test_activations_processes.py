@@ -23,7 +23,7 @@ def world(tmp_path_factory):
     return root, gather(zoo.load(root/'base'), root)
 
 def gather(base, root, state=None, **kw):
-    return collect(base, LoraAdapter.from_pretrained(root/'adapters'/'a00'), root/'texts.jsonl', state=state, save_every=0, block=BLOCK, importance=3, progress=False, **kw).data
+    return collect(base, LoraAdapter.from_pretrained(root/'adapters'/'a00'), root/'texts.jsonl', state=state, save_every=0, block=BLOCK, importance=3, ablate=True, progress=False, **kw).data
 
 def program(code, root, *args, cmd=(sys.executable,), **kw):
     "Start a Python program that has `gather`, `base`, `root` and its arguments."
