@@ -91,7 +91,7 @@ function cosinesCard(seen) {
 
 function facts(d, seen) {
   const of = page.directions.length, lost = d.kl / page.importance?.base_kl;
-  return [["share of the adapter’s KL", d.share === null ? null : percent(d.share), `rank ${whole(d.rank)} of ${whole(of)}`], ["KL when ablated", d.kl === null ? null : number(d.kl), lost ? `${percent(lost)} of the adapter’s` : null], ["strength", number(d.strength)], ["mean ± std", `${number(seen.mean)} ± ${number(seen.std)}`],
+  return [["share of the adapter’s KL", d.share === null ? null : percent(d.share), d.rank === null ? null : `rank ${whole(d.rank)} of ${whole(of)}`], ["KL when ablated", d.kl === null ? null : number(d.kl), lost ? `${percent(lost)} of the adapter’s` : null], ["strength", number(d.strength)], ["mean ± std", `${number(seen.mean)} ± ${number(seen.std)}`],
     ["zero crossings", percent(seen.zero_crossings)], ["range", `${number(seen.min)} … ${number(seen.max)}`]]
     .filter(([, v]) => v !== null).map(([k, v, more]) => element("div", {}, element("dt", { textContent: k }), element("dd", { textContent: v }, more ? element("small", { textContent: ` ${more}` }) : null)));
 }
