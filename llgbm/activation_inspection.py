@@ -124,7 +124,7 @@ def look(
     effect = effects(*self.base, [self.sides[n]], self.vectors[n:n + 1])[0]
     return dict(id=id, index=k, strength=m.strengths[k], count=0, positive=[], negative=[], effects=effect, cosines=self._neighbours(n), importance=None)
 
-# %% ../nbs/42_activation_inspection.ipynb #03532bb1
+# %% ../nbs/42_activation_inspection.ipynb #8d621266
 ORDERS = dict(importance="what matters most", strength="strength", text="this text", place="layer and module")
 
 def _tokens(examples): return [e["tokens"][e["target"]] for e in examples]
@@ -135,10 +135,10 @@ def scores(
     by: str,                        # a key of `ORDERS`
     reading: Reading | None = None, # for 'text'
 ) -> list[float]:                   # D of them, none below 0; all 0 where nothing is known
-    "Score directions: KL when ablated (nats per token), strength, or the largest update at a token."
+    "Score directions: share of what the adapter does, strength, or the largest update at a token."
     if by == "strength": return [s for m in self.modules for s in m.strengths]
     if by == "text" and reading is not None: return (reading.peaks.abs() * self.sizes).tolist()
-    if by == "importance" and self.collected: return [max(0., d["importance"]["kl"]) if d["importance"] else 0. for d in self.known.values()]
+    if by == "importance" and self.collected: return [max(0., d["importance"]["share"]) if d["importance"] else 0. for d in self.known.values()]
     return [0.] * len(self)
 
 @patch(as_prop=True)

@@ -82,13 +82,13 @@ class Drawing(anywidget.AnyWidget):
         for k, v in what.items():
             if getattr(self, k) != (v := sendable(v)): setattr(self, k, v)
 
-# %% ../nbs/42_activations_panel.ipynb #85665ef0
+# %% ../nbs/42_activations_panel.ipynb #757a2bd5
 def _row(inspection, id, module):
     "A direction as the scripts read it."
     p, d = inspection.place(id), inspection.known.get(id)
-    kl, rank = (d["importance"]["kl"], d["importance"]["rank"]) if d and d["importance"] else (None, None)
+    weight = [d["importance"][f] for f in ("share", "kl", "rank")] if d and d["importance"] else [None] * 3
     firing = [list(dict.fromkeys(e["tokens"][e["target"]] for e in d[s]))[:3] for s in ("positive", "negative")] if d else [[], []]
-    return [module, id, p.index, p.module.strengths[p.index], kl, rank, *firing]
+    return [module, id, p.index, p.module.strengths[p.index], *weight, *firing]
 
 def _module(m): return [m.module, m.layer, m.proj, m.kind, len(m.ids)]
 
@@ -126,18 +126,18 @@ def heat(
     most = max(scores, default=0) or 1.
     return [round(100 * (s / most) ** .5) for s in scores]
 
-# %% ../nbs/42_activations_panel.ipynb #4804db14
+# %% ../nbs/42_activations_panel.ipynb #da2e2a2c
 _CSS = """
 .llgbm .llgbm-looking{display:grid!important;grid-template-columns:300px minmax(0,1fr);gap:14px;align-items:start}.llgbm-looking>*{margin:0!important;min-width:0}
 .llgbm .llgbm-lookside{position:sticky;top:12px}.llgbm-lookside .llgbm-card{padding:12px 14px;gap:8px}.llgbm-looking .llgbm-stack>*{margin:0!important}
-.llgbm .llgbm-looking .widget-text,.llgbm .llgbm-looking .widget-combobox,.llgbm .llgbm-looking .widget-dropdown,.llgbm .llgbm-looking .widget-textarea{width:100%;margin:0;max-width:none}.llgbm .llgbm-looking .widget-dropdown>select{width:100%;max-width:none}.llgbm .llgbm-looking .widget-text input{height:32px}
+.llgbm .llgbm-looking .widget-text,.llgbm .llgbm-looking .widget-combobox,.llgbm .llgbm-looking .widget-dropdown,.llgbm .llgbm-looking .widget-textarea{width:100%;margin:0;max-width:none}.llgbm .llgbm-looking .widget-dropdown>select{width:100%;max-width:none}.llgbm .llgbm-looking .widget-text input{height:32px}.llgbm .llgbm-looking .widget-dropdown,.llgbm .llgbm-looking .widget-dropdown>select{height:32px!important;line-height:1.3}.llgbm .llgbm-looking .widget-dropdown>select{padding:0 4px!important}
 .llgbm .llgbm-filters{display:grid!important;grid-template-columns:minmax(0,5fr) minmax(0,6fr);gap:8px}.llgbm-filters>*{margin:0!important}.llgbm .llgbm-filters .jupyter-button{width:100%;margin:0}.llgbm .jupyter-button.mod-active{background:var(--hover);border-color:var(--accent);color:var(--ink)}
 .llgbm .llgbm-textbox textarea{min-height:58px;field-sizing:content;max-height:240px;resize:vertical;font-size:15px!important}
 .llgbm .llgbm-steer{display:grid!important;grid-template-columns:minmax(0,1fr) auto;gap:8px 16px;align-items:center}.llgbm-steer>*{margin:0!important}.llgbm-weightfield{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm-weightfield>*{margin:0!important;width:auto}.llgbm .llgbm-weightfield .widget-slider{width:100%}.llgbm .llgbm-weightfield .widget-text{width:78px}
 .llgbm .llgbm-short{width:auto!important}.llgbm .llgbm-short .widget-text,.llgbm .llgbm-short.widget-text{width:76px!important}.llgbm .widget-checkbox{width:auto;margin:0}.llgbm .llgbm-grow{flex:1 1 240px;width:auto!important}.llgbm .llgbm-now{display:flex!important;gap:10px;align-items:center;min-height:28px}.llgbm-now>*{margin:0!important}.llgbm .llgbm-now .jupyter-button{height:26px;line-height:24px}.llgbm .llgbm-now .jupyter-button:disabled{display:none}
 .llgbm-act{position:relative;width:100%;min-width:0;color:var(--ink)}.llgbm-act .tip{position:absolute;z-index:8;pointer-events:none;background:var(--ink);color:var(--card);border-radius:6px;padding:2px 8px;font-size:12.5px;line-height:1.5;white-space:pre;width:max-content;max-width:100%;overflow:hidden;text-overflow:ellipsis}.llgbm-act .tip[hidden]{display:none}
-.llgbm-act .list{position:relative;height:clamp(260px,calc(100vh - 470px),620px);overflow-y:auto;margin:0 -14px -12px;border-top:1px solid var(--line)}.llgbm-act .list:focus-visible{outline-offset:-2px!important}.llgbm-act .rows{position:relative}.llgbm-act .row{padding:6px 14px}.llgbm-act .map{display:grid;gap:2px;padding:2px;margin:0 -2px 8px;overflow-x:auto}.llgbm-act .map button{display:block;width:100%;height:11px;padding:0;border:0;border-radius:2px;background:color-mix(in srgb,var(--accent) calc(100%*var(--heat)),var(--line))}.llgbm-act .map button[aria-current],.llgbm-act .map button:hover{outline:2px solid var(--ink);z-index:1}.llgbm-act .count{font-size:12.5px;margin-bottom:6px}
-.llgbm-act.part-head .headline{margin-bottom:4px}.llgbm-act.part-head .facts{margin:0}.llgbm-act .facts{display:flex}.llgbm-act dt,.llgbm-act dd{float:none;width:auto;margin:0;padding:0}
+.llgbm-act .list{position:relative;height:clamp(260px,calc(100vh - 470px),620px);overflow-y:auto;border-top:1px solid var(--line)}.llgbm-act .list:focus-visible{outline-offset:-2px!important}.llgbm-act .rows{position:relative}.llgbm-act .row{padding:6px 4px 6px 10px}.llgbm-act .map{display:grid;gap:2px;padding:2px;margin:0 -2px 8px;overflow-x:auto}.llgbm-act .map button{display:block;width:100%;height:11px;padding:0;border:0;border-radius:2px;background:color-mix(in srgb,var(--accent) calc(100%*var(--heat)),var(--line))}.llgbm-act .map button[aria-current],.llgbm-act .map button:hover{outline:2px solid var(--ink);z-index:1}.llgbm-act .count{font-size:12.5px;margin-bottom:6px}
+.llgbm-act.part-head .headline{margin-bottom:4px}.llgbm-act.part-head .facts{margin:0}.llgbm-act .facts{display:flex}.llgbm-act dt,.llgbm-act dd{float:none;width:auto;margin:0;padding:0}.llgbm-act dt{font-weight:400}.llgbm-act .steps>button{display:block!important}
 .llgbm-act .typed{background:var(--bg);border:1px solid var(--line);border-radius:8px;padding:8px 11px;font-size:15px;line-height:26px;max-height:300px;overflow:auto}.llgbm-act .typed .special{opacity:.55}
 .llgbm-act .overview{margin:12px 0 0}.llgbm-act .overview.two{grid-template-columns:repeat(2,minmax(0,1fr))}.llgbm-act .meter i{margin:0}.llgbm-act textarea{resize:vertical}.llgbm-act button.star{height:auto}.llgbm-act ul,.llgbm-act ol{padding:0;margin:0}
 @container (max-width:1000px){.llgbm-act .sides{grid-template-columns:minmax(0,1fr)}.llgbm-act .overview,.llgbm-act .overview.two{grid-template-columns:minmax(0,1fr)}}
@@ -174,7 +174,7 @@ class ActivationsPanel(Panel):
         if first is None: return self.errors.note("no adapters", "none was found: type the path of one, or a hub id")
         self.open_adapter(first, was.get("direction") if first == was.get("adapter") else None)
 
-# %% ../nbs/42_activations_panel.ipynb #eb155bda
+# %% ../nbs/42_activations_panel.ipynb #45094315
 @patch
 def _make_side(self: ActivationsPanel):
     "Adapter, filters, list."
@@ -183,7 +183,7 @@ def _make_side(self: ActivationsPanel):
     self.about = W.HTML()
     self.adapter_card = card(self.adapter, self.about, title="Adapter")
     self.order = W.Dropdown(options=[(text, k) for k, text in ORDERS.items()], value="strength", tooltip="what stands first")
-    self.layer, self.proj = W.Dropdown(options=[("all layers", None)], tooltip="layer"), W.Dropdown(options=[("all modules", None)], tooltip="module")
+    self.layer, self.proj = W.Dropdown(options=[("all layers", "")], tooltip="layer"), W.Dropdown(options=[("all modules", "")], tooltip="module")
     self.words = W.Text(placeholder="search tokens and notes", continuous_update=True)
     self.starred = W.ToggleButton(False, description="★ only", tooltip="only directions with a star")
     for w in self.order, self.layer, self.proj, self.words, self.starred: self.watch(w, lambda _: self._quiet or self.refresh_list(), "listing directions")
@@ -196,7 +196,7 @@ def refresh_list(self: ActivationsPanel) -> None:
     "Put the list in order."
     if self.inspection is None: return
     by = self.order.value
-    found = self.inspection.find(by, self.layer.value, self.proj.value, self.words.value, self.notes.notes, self.starred.value, self.reading)
+    found = self.inspection.find(by, None if self.layer.value == "" else self.layer.value, self.proj.value or None, self.words.value, self.notes.notes, self.starred.value, self.reading)
     self.list.show(now=dict(order=found, heat=heat(self.inspection.scores(by if by != "place" else "strength", self.reading)), chosen=self.chosen))
 
 @patch
@@ -236,7 +236,7 @@ def _make_rest(self: ActivationsPanel):
     self.collect_button, self.from_ = self.button("Collect", self.collect, "read texts and keep the tokens that fire each direction"), W.HTML()
     self.collect_card = card(self.from_, row(self.source, self.num, W.HTML("<span class='soft'>texts</span>").add_class("llgbm-short"), self.collect_button), title="Examples")
 
-# %% ../nbs/42_activations_panel.ipynb #027833d5
+# %% ../nbs/42_activations_panel.ipynb #bee38a13
 @patch
 def _run(self: ActivationsPanel, doing, work, done):
     "Run something slow; afterwards, see whether the text has changed."
@@ -275,8 +275,8 @@ def show(
     try:
         self.adapter.value = self.id
         layers, projs = ({getattr(m, f): None for m in inspection.modules} for f in ("layer", "proj"))
-        self.layer.options = [("all layers", None), *((f"layer {l}", l) for l in sorted(l for l in layers if l is not None))]
-        self.proj.options = [("all modules", None), *((p, p) for p in projs)]
+        self.layer.options = [("all layers", ""), *((f"layer {l}", l) for l in sorted(l for l in layers if l is not None))]
+        self.proj.options = [("all modules", ""), *((p, p) for p in projs)]
         self.order.value = "importance" if inspection.has_importance else "strength" if self.order.value == "importance" else self.order.value
     finally: self._quiet = False
     self.about.value = f"<span class='soft'>rank {max(inspection.adapter.ranks.values())} in {len(inspection.modules)} modules · {'rows of A' if inspection.how == 'rows' else 'canonical directions'}</span>"

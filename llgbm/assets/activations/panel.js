@@ -31,7 +31,7 @@ const go = d => model.send({ go: d.id });
 const step = by => model.send({ step: by });
 
 function modulesOf(rows) { return rows.map(([module, layer, proj, kind, size], number) => ({ module, layer, proj, kind, number, directions: Array(size) })); }
-function known(rows, modules) { return rows.map(([module, id, index, strength, kl, rank]) => ({ module: modules[module], id, index, strength, kl, rank })); }
+function known(rows, modules) { return rows.map(([module, id, index, strength, share, kl, rank]) => ({ module: modules[module], id, index, strength, share, kl, rank })); }
 
 // -- the list, and the map above it
 function listPart() {
@@ -45,7 +45,7 @@ function listPart() {
   function read() {
     const { modules: ms = [], directions = [] } = model.get("data");
     modules = modulesOf(ms);
-    all = known(directions, modules).map((d, i) => ({ ...d, positive: directions[i][6], negative: directions[i][7] }));
+    all = known(directions, modules).map((d, i) => ({ ...d, positive: directions[i][7], negative: directions[i][8] }));
     page = { byId: new Map(all.map(d => [d.id, d])), directions: all, importance: null };
     buildMap();
   }
