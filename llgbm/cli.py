@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['setting', 'fact', 'make_parser', 'main']
 
-# %% ../nbs/90_cli.ipynb #b8bcf860
+# %% ../nbs/90_cli.ipynb #7f2cc3c5
 import argparse, logging, os, sys, traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -15,7 +15,8 @@ from typing import Any, get_args
 import pandas as pd
 import yaml
 
-from . import algebra, amplify_jobs, experiments, jobs
+from . import activation_jobs, algebra, amplify_jobs, experiments, jobs
+from .activations import CaptureSettings
 from .composition import STUDIES
 from .config import CONFIGS, DeltaConfig, Domain, ExperimentConfig, ModelConfig, ProbeConfig, get_config
 from .delta import DeltaResult
@@ -213,6 +214,16 @@ def _sweep(a):
     _say(swept, "")
     return _written(swept.files)
 
+def _activations_collect(a):
+    settings = CaptureSettings(a.top_k, a.context_window, a.bins, a.include_special, a.chat, a.max_length, a.directions, a.num_examples or None)
+    return _say(activation_jobs.collect_job(a.lora_path, a.dataset, a.output, _model_config(a), settings, a.importance, a.ablate, a.name, a.field, a.split, not a.no_check_base, a.device, progress=_first()))
+
+def _activations_page(a):
+    page = activation_jobs.page_job(a.data, a.output)
+    return _say(f"{page.directions:,} directions, {page.examples:,} examples, {page.size / 1e6:.1f} MB", f"page in {page.path}")
+
+def _activations_serve(a): return activation_jobs.serve_job(a.page or activation_jobs.data_file(a.data), a.interpretations_file, a.port, lambda line: print(line, flush=True)) or 0
+
 def _panel(a):
     served = amplify_jobs.panel_job(a.name, a.base_model, a.adapters, a.folder, a.port, a.finetuned, a.engine)
     print(served, flush=True)
@@ -368,6 +379,48 @@ def _panel_parser(sub):
     p.add_argument("--port", type=int, help="8866 or the first free one behind it, if left out")
     p.add_argument("--no_browser", action="store_true", help="don't open one")
 
+def _activation_parsers(sub):
+    sub = sub.add_parser("activations", help="find out what fires each direction of an adapter, and read it as a page", description="What fires each direction of an adapter: collect it, make a page of it, serve the page with notes.").add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    s = CaptureSettings()
+    p = _command(sub, "collect", _activations_collect, "Run texts under an adapter and list, for each of its directions, the tokens with the largest and the smallest values, in their contexts, with statistics, effects on tokens, and the direction's share of what the adapter does. "
+                 "A run that was killed goes on where it stopped. Several processes (torchrun, accelerate launch) share the texts.",
+                 "llgbm activations collect --lora_path data/teacher_checkpoints/math/shout/0 --dataset math/shout --output outputs/shout",
+                 "llgbm activations collect --base_model Qwen/Qwen2.5-1.5B --lora_path adapters/mine --dataset texts.jsonl --num_examples 10000 --output outputs/mine",
+                 "llgbm activations collect --base_model Qwen/Qwen2.5-1.5B --lora_path adapters/mine --dataset HuggingFaceH4/ultrachat_200k --split train_sft --chat --output outputs/mine")
+    p.add_argument("--lora_path", required=True, metavar="DIR", help="the adapter: a PEFT directory, or on the hub")
+    p.add_argument("--output", required=True, metavar="DIR_OR_FILE", help="a folder for activations_data.json, or a .json file")
+    p.add_argument("--name", help="what to call the adapter; the name of its directory if left out")
+    p.add_argument("--no_check_base", action="store_true", help="take an adapter that names another base")
+    g = p.add_argument_group("texts")
+    g.add_argument("--dataset", required=True, metavar="TEXTS", help=".jsonl (text, prompt and answer, or messages) or .txt, a folder of them, or of a saved dataset; a dataset of the hub (id, or id:configuration); a task's folder; for the lab 'lab' or a task such as math/shout")
+    g.add_argument("--field", help="where records hold the text; found by its usual names if left out")
+    g.add_argument("--split", default="train", help="of a dataset")
+    g.add_argument("--num_examples", type=int, default=100, metavar="N", help="texts to read, from the start; 0: all")
+    g.add_argument("--max_length", type=int, default=s.max_length, help="tokens read of each text")
+    how = g.add_mutually_exclusive_group()
+    how.add_argument("--chat", action="store_true", default=None, help="read every text through the chat template; conversations only, if left out")
+    how.add_argument("--plain", dest="chat", action="store_false", help="read none of them so")
+    g.add_argument("--include_special", action="store_true", help="count beginning, end and other markers, too")
+    g = p.add_argument_group("what is listed")
+    g.add_argument("--top_k", type=int, default=s.top_k, help="tokens on each side of a direction")
+    g.add_argument("--context_window", type=int, default=s.context_window, help="tokens shown before and after each")
+    g.add_argument("--bins", type=int, default=s.bins, help="of the histograms")
+    g.add_argument("--directions", choices=["canonical", "rows"], help="singular directions of each module's update, or the rows of A as they are; rows for rank 1, else canonical, if left out")
+    g.add_argument("--importance", type=int, default=16, metavar="N", help="texts to measure on how much each direction matters, to their answers where they have any; 0: leave it out")
+    g.add_argument("--ablate", action="store_true", help="measure also what is missed when each direction alone is taken out; a forward for each direction")
+    _base_options(p, "lab")
+    p = _command(sub, "page", _activations_page, "Make one HTML file of activations that needs nothing else: no server, no network. Notes are kept in the browser; serve keeps them in a file.",
+                 "llgbm activations page --data outputs/shout", "llgbm activations page --data outputs/shout/activations_data.json --output shout.html")
+    p.add_argument("--data", required=True, metavar="DIR_OR_FILE", help="activations_data.json from collect, or its folder")
+    p.add_argument("--output", metavar="DIR_OR_FILE", help="the .html file, or a folder for activations.html; beside the data if left out")
+    p = _command(sub, "serve", _activations_serve, "Serve the page on this machine only, and keep its notes and stars in a file, from as many tabs as you like.",
+                 "llgbm activations serve --page outputs/shout", "llgbm activations serve --data outputs/shout/activations_data.json --port 8080 --interpretations_file notes/interpretations.json")
+    which = p.add_mutually_exclusive_group(required=True)
+    which.add_argument("--page", metavar="DIR_OR_FILE", help="activations.html from page, or its folder")
+    which.add_argument("--data", metavar="DIR_OR_FILE", help="or activations_data.json from collect, or its folder")
+    p.add_argument("--interpretations_file", metavar="FILE", help="where notes are kept; interpretations.json beside the page if left out")
+    p.add_argument("--port", type=int, default=8080, help="0: any that is free")
+
 def _comparison_parsers(sub):
     p = _command(sub, "evaluate", _evaluate, "Judge a generator on tasks it never saw, beside everything simpler; say what wrong descriptions cost, and how much cheaper generating is than training.")
     p.add_argument("--checkpoint", required=True, help="a run's folder, from train")
@@ -399,7 +452,7 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument("--force", action="store_true", help="start from nothing")
     p = _command(sub, "verify", _verify, "Check that everything works here: imports, versions, a base, a delta, an adapter's round trip. A line each.")
     _base_options(p, "lab")
-    for parsers in (_lab_parsers, _delta_parsers, _algebra_parsers, _amplify_parser, _generate_parser, _sweep_parser, _panel_parser, _generator_parsers, _comparison_parsers, _picture_parsers): parsers(sub)
+    for parsers in (_lab_parsers, _delta_parsers, _algebra_parsers, _amplify_parser, _generate_parser, _sweep_parser, _panel_parser, _activation_parsers, _generator_parsers, _comparison_parsers, _picture_parsers): parsers(sub)
     return parser
 
 # %% ../nbs/90_cli.ipynb #ca9d7aab
