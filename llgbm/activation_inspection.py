@@ -124,8 +124,8 @@ def look(
     effect = effects(*self.base, [self.sides[n]], self.vectors[n:n + 1])[0]
     return dict(id=id, index=k, strength=m.strengths[k], count=0, positive=[], negative=[], effects=effect, cosines=self._neighbours(n), importance=None)
 
-# %% ../nbs/42_activation_inspection.ipynb #8d621266
-ORDERS = dict(importance="what matters most", strength="strength", text="this text", place="layer and module")
+# %% ../nbs/42_activation_inspection.ipynb #a0f77708
+ORDERS = dict(importance="importance", strength="strength", text="this text", place="layer")
 
 def _tokens(examples): return [e["tokens"][e["target"]] for e in examples]
 

@@ -126,15 +126,15 @@ def heat(
     most = max(scores, default=0) or 1.
     return [round(100 * (s / most) ** .5) for s in scores]
 
-# %% ../nbs/42_activations_panel.ipynb #da2e2a2c
+# %% ../nbs/42_activations_panel.ipynb #01554b89
 _CSS = """
 .llgbm .llgbm-looking{display:grid!important;grid-template-columns:300px minmax(0,1fr);gap:14px;align-items:start}.llgbm-looking>*{margin:0!important;min-width:0}
 .llgbm .llgbm-lookside{position:sticky;top:12px}.llgbm-lookside .llgbm-card{padding:12px 14px;gap:8px}.llgbm-looking .llgbm-stack>*{margin:0!important}
 .llgbm .llgbm-looking .widget-text,.llgbm .llgbm-looking .widget-combobox,.llgbm .llgbm-looking .widget-dropdown,.llgbm .llgbm-looking .widget-textarea{width:100%;margin:0;max-width:none}.llgbm .llgbm-looking .widget-dropdown>select{width:100%;max-width:none}.llgbm .llgbm-looking .widget-text input{height:32px}.llgbm .llgbm-looking .widget-dropdown,.llgbm .llgbm-looking .widget-dropdown>select{height:32px!important;line-height:1.3}.llgbm .llgbm-looking .widget-dropdown>select{padding:0 4px!important}
 .llgbm .llgbm-filters{display:grid!important;grid-template-columns:minmax(0,5fr) minmax(0,6fr);gap:8px}.llgbm-filters>*{margin:0!important}.llgbm .llgbm-filters .jupyter-button{width:100%;margin:0}.llgbm .jupyter-button.mod-active{background:var(--hover);border-color:var(--accent);color:var(--ink)}
 .llgbm .llgbm-textbox textarea{min-height:58px;field-sizing:content;max-height:240px;resize:vertical;font-size:15px!important}
-.llgbm .llgbm-steer{display:grid!important;grid-template-columns:minmax(0,1fr) auto;gap:8px 16px;align-items:center}.llgbm-steer>*{margin:0!important}.llgbm-weightfield{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm-weightfield>*{margin:0!important;width:auto}.llgbm .llgbm-weightfield .widget-slider{width:100%}.llgbm .llgbm-weightfield .widget-text{width:78px}
-.llgbm .llgbm-short{width:auto!important}.llgbm .llgbm-short .widget-text,.llgbm .llgbm-short.widget-text{width:76px!important}.llgbm .widget-checkbox{width:auto;margin:0}.llgbm .llgbm-grow{flex:1 1 240px;width:auto!important}.llgbm .llgbm-now{display:flex!important;gap:10px;align-items:center;min-height:28px}.llgbm-now>*{margin:0!important}.llgbm .llgbm-now .jupyter-button{height:26px;line-height:24px}.llgbm .llgbm-now .jupyter-button:disabled{display:none}
+.llgbm .llgbm-steer{display:grid!important;grid-template-columns:auto minmax(0,1fr);gap:8px 16px;align-items:center}.llgbm-steer>*{margin:0!important}.llgbm-weightfield{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm-weightfield>*{margin:0!important;width:auto}.llgbm .llgbm-weightfield .widget-slider{width:100%}.llgbm .llgbm-weightfield .widget-text{width:78px}
+.llgbm .llgbm-short{width:auto!important}.llgbm .llgbm-short .widget-text,.llgbm .llgbm-short.widget-text{width:76px!important}.llgbm .widget-checkbox{width:auto;margin:0}.llgbm .llgbm-grow{flex:1 1 240px;width:auto!important}.llgbm .llgbm-now{display:flex!important;gap:10px;align-items:center;min-height:28px}.llgbm-now>*{margin:0!important}.llgbm .llgbm-now .jupyter-button{height:26px;line-height:24px}.llgbm .llgbm-now .jupyter-button:disabled{display:none}.llgbm .llgbm-now:not(:has(.llgbm-spin)):has(.llgbm-status>span:empty){display:none!important}
 .llgbm-act{position:relative;width:100%;min-width:0;color:var(--ink)}.llgbm-act .tip{position:absolute;z-index:8;pointer-events:none;background:var(--ink);color:var(--card);border-radius:6px;padding:2px 8px;font-size:12.5px;line-height:1.5;white-space:pre;width:max-content;max-width:100%;overflow:hidden;text-overflow:ellipsis}.llgbm-act .tip[hidden]{display:none}
 .llgbm-act .list{position:relative;height:clamp(260px,calc(100vh - 470px),620px);overflow-y:auto;border-top:1px solid var(--line)}.llgbm-act .list:focus-visible{outline-offset:-2px!important}.llgbm-act .rows{position:relative}.llgbm-act .row{padding:6px 4px 6px 10px}.llgbm-act .map{display:grid;gap:2px;padding:2px;margin:0 -2px 8px;overflow-x:auto}.llgbm-act .map button{display:block;width:100%;height:11px;padding:0;border:0;border-radius:2px;background:color-mix(in srgb,var(--accent) calc(100%*var(--heat)),var(--line))}.llgbm-act .map button[aria-current],.llgbm-act .map button:hover{outline:2px solid var(--ink);z-index:1}.llgbm-act .count{font-size:12.5px;margin-bottom:6px}
 .llgbm-act.part-head .headline{margin-bottom:4px}.llgbm-act.part-head .facts{margin:0}.llgbm-act .facts{display:flex}.llgbm-act dt,.llgbm-act dd{float:none;width:auto;margin:0;padding:0}.llgbm-act dt{font-weight:400}.llgbm-act .steps>button{display:block!important}
@@ -422,7 +422,7 @@ def _show_answers(self: ActivationsPanel):
     samples = [Sample(f"{id} × {weight:g}", self.answers["steered"], "steered", _RED, True), Sample(who, self.answers["adapter"], "as it is", _BLUE), Sample("base", self.answers["base"], "no adapter", _GREY)]
     self.said.value = sample_cards(samples, stale)
 
-# %% ../nbs/42_activations_panel.ipynb #87de419a
+# %% ../nbs/42_activations_panel.ipynb #6e773484
 @patch
 def collect(self: ActivationsPanel) -> None:
     "Collect examples from the texts that are named, or take over a file that somebody else collected."
@@ -431,7 +431,7 @@ def collect(self: ActivationsPanel) -> None:
     if not source: raise ValueError("name the texts to read: a .jsonl or .txt file, a folder of them, or a dataset's id")
     if source.endswith(".json"): return self._run("taking over activations", lambda: self.inspector.adopt(id, source), lambda new: self._collected(id, new, chosen))
     n = self.num.value
-    told = Feed(lambda ns: self.worker.busy and self.worker.say(f"{ns[-1]:,} of {n:,} texts read …" if ns[-1] < n else f"{n:,} texts read, measuring what matters …", True))
+    told = Feed(lambda ns: self.worker.busy and self.worker.say(f"{ns[-1]:,} of {n:,} texts read …" if ns[-1] < n else f"{n:,} texts read, measuring what matters …", True), errors=self.errors)
     work = lambda: self.inspector.collect(id, self.texts.get(source, source), CaptureSettings(num_examples=n), tell=told.put, check=self.worker.check)
     self._run("collecting examples", work, lambda new: self._collected(id, new, chosen))
 

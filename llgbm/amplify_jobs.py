@@ -315,7 +315,7 @@ def sweep_job(
     return Swept(found, dict(table=found.to_csv(out / "sweep.csv"), sweep=found.save(out / "sweep.json"), page=write_sweep_page(out / "sweep.html", found)))
 
 # %% ../nbs/84_amplify_jobs.ipynb #fdf4a635
-PANELS = dict(amplification="amplify", composition="compose")    # panel → notebook
+PANELS = dict(amplification="amplify", composition="compose", activations="activations")    # panel → notebook
 
 def app_notebook(
     name: str, # of a panel, a key of `PANELS`
