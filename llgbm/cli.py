@@ -399,7 +399,7 @@ def _activation_parsers(sub):
     g.add_argument("--max_length", type=int, default=s.max_length, help="tokens read of each text")
     how = g.add_mutually_exclusive_group()
     how.add_argument("--chat", action="store_true", default=None, help="read every text through the chat template; conversations only, if left out")
-    how.add_argument("--plain", dest="chat", action="store_false", help="read none of them so")
+    how.add_argument("--plain", dest="chat", action="store_false", default=None, help="read none of them so")
     g.add_argument("--include_special", action="store_true", help="count beginning, end and other markers, too")
     g = p.add_argument_group("what is listed")
     g.add_argument("--top_k", type=int, default=s.top_k, help="tokens on each side of a direction")
