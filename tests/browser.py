@@ -1,7 +1,9 @@
 "What tests of panels in a real browser share: servers, pages, adapters that nobody trained."
-import os, shutil, socket, subprocess, sys, time
+import json, os, secrets, shutil, socket, subprocess, sys, time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 from playwright.sync_api import sync_playwright
 
+from llgbm.amplify_jobs import VOILA_OPTIONS
 from llgbm.lab import open_base
 from llgbm.lora import LoraBank
 from repository import ROOT
@@ -69,3 +72,39 @@ def browsing(width=1300, height=1000):
 def too_wide(page, width, but='.js-plotly-plot'):
     "What of a panel reaches beyond a width."
     return page.evaluate("([w, but]) => [...document.querySelectorAll('.llgbm-panel *')].filter(e => e.checkVisibility() && !e.closest(but) && e.getBoundingClientRect().right > w + 1).map(e => e.className)", [width, but])
+
+TOKEN = secrets.token_hex(16)
+
+def voila(app, tmp, env):
+    return serving('voila', str(app), '--show_tracebacks=True', *VOILA_OPTIONS, env=env, out=tmp, ready='voila/static/voila.js')
+
+def lab(app, tmp, env):
+    "JupyterLab without news from outside, with a copy of an app's notebook."
+    (tmp/'desk').mkdir()
+    shutil.copy(app, tmp/'desk'/app.name)
+    config = tmp/'config/labconfig'
+    config.mkdir(parents=True)
+    (config/'page_config.json').write_text(json.dumps(dict(disabledExtensions={'@jupyterlab/apputils-extension:announcements': True})))
+    flags = [f'--IdentityProvider.token={TOKEN}', '--allow-root', '--LabApp.expose_app_in_browser=True', f'--ServerApp.root_dir={tmp}/desk', '--ServerApp.ip=127.0.0.1']
+    return serving('jupyterlab', *flags, env=env | dict(JUPYTER_CONFIG_DIR=str(tmp/'config')), out=tmp, ready='api')
+
+def run_in_lab(page, is_ready):
+    "Run the notebook's cells, and save it with what they show."
+    page.wait_for_selector('.jp-Notebook .jp-Cell')
+    page.wait_for_function("(c => c?.isReady && c.session?.kernel?.status == 'idle')(window.jupyterapp?.shell.currentWidget?.sessionContext)")
+    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.revealed; await window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+    is_ready(page)
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+
+@contextmanager
+def desk_of(app, tmp, kind, out, env, is_ready):
+    "An app in a page, as `kind` 'voila' or 'lab' shows it, the folder that it writes to, and a way to see it all again."
+    in_lab = kind == 'lab'
+    with (lab if in_lab else voila)(app, tmp, env) as url, browsing(1500 if in_lab else 1300) as page:
+        def again():
+            page.reload(wait_until='commit')
+            is_ready(page)
+        page.goto(url + f'lab/tree/{app.name}?token={TOKEN}' * in_lab, wait_until='commit')
+        if in_lab: run_in_lab(page, is_ready)
+        is_ready(page)
+        yield SimpleNamespace(page=page, out=out, again=again, kind=kind, log=Path(tmp)/'server.log')

@@ -1,61 +1,29 @@
 "The amplification panel in a real browser, as an app of Voila and in JupyterLab: what is clicked is in files, and is there again."
-import json, os, secrets, shutil, subprocess, sys
-from types import SimpleNamespace
+import json, os, subprocess, sys
 
 import pytest
 import yaml
 
-from browser import WAIT, browsing, needs_browser, random_pool, serving, too_wide
-from llgbm.amplify_jobs import VOILA_OPTIONS
+from browser import WAIT, desk_of, needs_browser, random_pool, run_in_lab, too_wide
 from llgbm.lora import LoraAdapter
 from repository import ROOT
 
 pytestmark = needs_browser
 APP, EVIL = ROOT/'nbs/apps/amplify.ipynb', '<img id=evil src=x onerror="document.title=1">'
-TOKEN = secrets.token_hex(16)
 
 def folder_and_env(tmp):
     "A workspace whose answers are short and always the same, and what tells the app of it."
     out = tmp/'work'
     out.mkdir()
     (out/'state.json').write_text(json.dumps(dict(sampling=dict(max_new_tokens=12, do_sample=False))))
-    config = tmp/'config/labconfig'                     # JupyterLab without news from outside
-    config.mkdir(parents=True)
-    (config/'page_config.json').write_text(json.dumps(dict(disabledExtensions={'@jupyterlab/apputils-extension:announcements': True})))
-    return out, dict(LLGBM_ADAPTERS=str(random_pool(tmp/'adapters')), LLGBM_OUTPUT=str(out), JUPYTER_CONFIG_DIR=str(tmp/'config'))
+    return out, dict(LLGBM_ADAPTERS=str(random_pool(tmp/'adapters')), LLGBM_OUTPUT=str(out))
 
 def is_ready(page): page.wait_for_selector('.llgbm-tabs button.mod-active')
 
-def voila(tmp, env):
-    return serving('voila', str(APP), '--show_tracebacks=True', *VOILA_OPTIONS, env=env, out=tmp, ready='voila/static/voila.js')
-
-def lab(tmp, env):
-    (tmp/'desk').mkdir()
-    shutil.copy(APP, tmp/'desk/amplify.ipynb')
-    flags = [f'--IdentityProvider.token={TOKEN}', '--allow-root', '--LabApp.expose_app_in_browser=True', f'--ServerApp.root_dir={tmp}/desk', '--ServerApp.ip=127.0.0.1']
-    return serving('jupyterlab', *flags, env=env, out=tmp, ready='api')
-
-def run_in_lab(page):
-    "Run the notebook's cells, and save it with what they show."
-    page.wait_for_selector('.jp-Notebook .jp-Cell')
-    page.wait_for_function("(c => c?.isReady && c.session?.kernel?.status == 'idle')(window.jupyterapp?.shell.currentWidget?.sessionContext)")
-    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.revealed; await window.jupyterapp.commands.execute('notebook:run-all-cells') }")
-    is_ready(page)
-    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-
 @pytest.fixture(scope='module', params=['voila', 'lab'])
 def desk(request, tmp_path_factory):
-    "The panel in a page, the folder that it writes to, and a way to see it all again."
-    tmp, in_lab = tmp_path_factory.mktemp(request.param), request.param == 'lab'
-    out, env = folder_and_env(tmp)
-    with (lab if in_lab else voila)(tmp, env) as url, browsing(1500 if in_lab else 1300) as page:
-        def again():
-            page.reload(wait_until='commit')
-            is_ready(page)
-        page.goto(url + f'lab/tree/amplify.ipynb?token={TOKEN}' * in_lab, wait_until='commit')
-        if in_lab: run_in_lab(page)
-        is_ready(page)
-        yield SimpleNamespace(page=page, out=out, again=again, kind=request.param, log=tmp/'server.log')
+    tmp = tmp_path_factory.mktemp(request.param)
+    with desk_of(APP, tmp, request.param, *folder_and_env(tmp), is_ready) as d: yield d
 
 def turn_to(page, tab):
     page.locator('.llgbm-tabs button', has_text=tab).click()
@@ -172,7 +140,7 @@ def test_kernel_is_restarted(desk):
     page.wait_for_selector('.llgbm-dead:has-text("kernel")')                       # the page says so
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
     page.wait_for_function("!document.querySelector('.llgbm-tabs')")
-    run_in_lab(page)
+    run_in_lab(page, is_ready)
     is_as_it_was(desk)
 
 def test_look_follows_theme_and_width(desk):
