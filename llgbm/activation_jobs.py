@@ -25,7 +25,7 @@ from .lora import LoraAdapter
 from .notes_server import serve
 from .tasks import TASK_FILE, read_task
 
-# %% ../nbs/85_activation_jobs.ipynb #1f8a9223
+# %% ../nbs/85_activation_jobs.ipynb #9f155fee
 def _named(name, items): return replace(open_texts(items), name=name)
 
 def _lab_texts(): return list(chain.from_iterable(zip(*(t.data().train for t in lab.TRAIN_TASKS))))
@@ -42,7 +42,7 @@ def texts_of(
     if str(dataset) == "lab": return _named("lab", _lab_texts())
     if str(dataset) in known: return _named(str(dataset), list(lab.Task(*str(dataset).split("/")).data().train))
     try: return open_texts(dataset, field, split)
-    except (OSError, ValueError) as e: raise type(e)(f"{e}{near_names(dataset, ['lab', *known])}") from e
+    except (OSError, ValueError, ImportError) as e: raise type(e)(f"{e}{near_names(dataset, ['lab', *known])}") from e
 
 # %% ../nbs/85_activation_jobs.ipynb #069f6a8b
 DATA_FILE, PAGE_FILE, NOTES_FILE = "activations_data.json", "activations.html", "interpretations.json"
