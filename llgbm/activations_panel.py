@@ -6,9 +6,10 @@
 __all__ = ['page_style', 'sendable', 'Drawing', 'list_data', 'direction_data', 'live_data', 'heat', 'ActivationsPanel',
            'activations_panel']
 
-# %% ../nbs/42_activations_panel.ipynb #95f242fd
+# %% ../nbs/42_activations_panel.ipynb #6eca0b52
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import traitlets as T
 from fastcore.basics import patch
 
 from .activation_inspection import DATA, ORDERS, Inspection, Inspector, Opened, Reading
-from .activation_texts import TextSet
+from .activation_texts import TextSet, open_texts
 from .activations import CaptureSettings
 from .amplification import Where
 from .amplification_tab import WeightField
@@ -126,7 +127,7 @@ def heat(
     most = max(scores, default=0) or 1.
     return [round(100 * (s / most) ** .5) for s in scores]
 
-# %% ../nbs/42_activations_panel.ipynb #9f000669
+# %% ../nbs/42_activations_panel.ipynb #3f38bf7f
 _CSS = """
 .llgbm .llgbm-looking{display:grid!important;grid-template-columns:300px minmax(0,1fr);gap:14px;align-items:start}.llgbm-looking>*{margin:0!important;min-width:0}
 .llgbm .llgbm-lookside{position:sticky;top:12px}.llgbm-lookside .llgbm-card{padding:12px 14px;gap:8px}.llgbm-looking .llgbm-stack>*{margin:0!important}
@@ -134,9 +135,9 @@ _CSS = """
 .llgbm .llgbm-filters{display:grid!important;grid-template-columns:minmax(0,5fr) minmax(0,6fr);gap:8px}.llgbm-filters>*{margin:0!important}.llgbm .llgbm-filters .jupyter-button{width:100%;margin:0}.llgbm .jupyter-button.mod-active{background:var(--hover);border-color:var(--accent);color:var(--ink)}
 .llgbm .llgbm-textbox textarea{min-height:58px;field-sizing:content;max-height:240px;resize:vertical;font-size:15px!important}
 .llgbm .llgbm-steer{display:grid!important;grid-template-columns:auto minmax(0,1fr);gap:8px 16px;align-items:center}.llgbm-steer>*{margin:0!important}.llgbm-weightfield{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm-weightfield>*{margin:0!important;width:auto}.llgbm .llgbm-weightfield .widget-slider{width:100%}.llgbm .llgbm-weightfield .widget-text{width:78px}
-.llgbm .llgbm-short{width:auto!important}.llgbm .llgbm-short .widget-text,.llgbm .llgbm-short.widget-text{width:76px!important}.llgbm .widget-checkbox{width:auto;margin:0}.llgbm-looking .soft{overflow-wrap:anywhere}.llgbm .llgbm-grow{flex:1 1 240px;width:auto!important}.llgbm .llgbm-now{display:flex!important;gap:10px;align-items:center;min-height:28px}.llgbm-now>*{margin:0!important}.llgbm .llgbm-now .jupyter-button{height:26px;line-height:24px}.llgbm .llgbm-now .jupyter-button:disabled{display:none}.llgbm .llgbm-now:not(:has(.llgbm-spin)):has(.llgbm-status>span:empty){display:none!important}
+.llgbm .llgbm-short{width:auto!important}.llgbm .llgbm-short .widget-text,.llgbm .llgbm-short.widget-text{width:76px!important}.llgbm .widget-checkbox{width:auto;margin:0}.llgbm-looking .soft{overflow-wrap:anywhere}.llgbm .llgbm-grow{flex:1 1 240px;width:auto!important}.llgbm .llgbm-now{display:flex!important;gap:10px;align-items:center;justify-content:space-between;min-height:26px}.llgbm-now>*{margin:0!important}.llgbm .llgbm-now .jupyter-button{height:26px;line-height:24px}.llgbm .llgbm-now .jupyter-button:disabled{display:none}
 .llgbm-act{position:relative;width:100%;min-width:0;color:var(--ink)}.llgbm-act .tip{position:absolute;z-index:8;pointer-events:none;background:var(--ink);color:var(--card);border-radius:6px;padding:2px 8px;font-size:12.5px;line-height:1.5;white-space:pre;width:max-content;max-width:100%;overflow:hidden;text-overflow:ellipsis}.llgbm-act .tip[hidden]{display:none}
-.llgbm-act .list{position:relative;height:clamp(260px,calc(100vh - 470px),620px);overflow-y:auto;border-top:1px solid var(--line)}.llgbm-act .list:focus-visible{outline-offset:-2px!important}.llgbm-act .rows{position:relative}.llgbm-act .row{padding:6px 4px 6px 10px}.llgbm-act .map{display:grid;gap:2px;padding:2px;margin:0 -2px 8px;overflow-x:auto}.llgbm-act .map button{display:block;width:100%;height:11px;padding:0;border:0;border-radius:2px;background:color-mix(in srgb,var(--accent) calc(100%*var(--heat)),var(--line))}.llgbm-act .map button[aria-current],.llgbm-act .map button:hover{outline:2px solid var(--ink);z-index:1}.llgbm-act .count{font-size:12.5px;margin-bottom:6px}
+.llgbm-act .list{position:relative;height:clamp(260px,calc(100vh - 470px),620px);overflow-y:auto;border-top:1px solid var(--line)}.llgbm-act .list:focus-visible{outline-offset:-2px!important}.llgbm-act .rows{position:relative}.llgbm-act .row{padding:6px 4px 6px 10px}.llgbm-act .map{display:grid;gap:2px;padding:2px;margin:0 0 8px;overflow-x:auto}.llgbm-act .map button{display:block;width:100%;height:11px;padding:0;border:0;border-radius:2px;background:color-mix(in srgb,var(--accent) calc(100%*var(--heat)),var(--line))}.llgbm-act .map button[aria-current],.llgbm-act .map button:hover{outline:2px solid var(--ink);z-index:1}.llgbm-act .count{font-size:12.5px;margin-bottom:6px}
 .llgbm-act.part-head .headline{margin-bottom:4px}.llgbm-act.part-head .facts{margin:0}.llgbm-act .facts{display:flex}.llgbm-act dt,.llgbm-act dd{float:none;width:auto;margin:0;padding:0}.llgbm-act dt{font-weight:400}.llgbm-act .steps>button{display:block!important}
 .llgbm-act .typed{background:var(--bg);border:1px solid var(--line);border-radius:8px;padding:8px 11px;font-size:15px;line-height:26px;max-height:300px;overflow:auto}.llgbm-act .typed .special{opacity:.55}
 .llgbm-act .overview{margin:12px 0 0}.llgbm-act .overview.two{grid-template-columns:repeat(2,minmax(0,1fr))}.llgbm-act .meter i{margin:0}.llgbm-act textarea{resize:vertical}.llgbm-act button.star{height:auto}.llgbm-act ul,.llgbm-act ol{padding:0;margin:0}
@@ -163,8 +164,7 @@ class ActivationsPanel(Panel):
         was = inspector.remembered()
         self._make_side(); self._make_try(was); self._make_rest()
         main = W.VBox([self.head, self.try_card, self.body, self.collect_card]).add_class("llgbm-stack")
-        now = W.Box([self.worker.status, self.stop]).add_class("llgbm-now")
-        self.lay_out(self.errors, W.Box([W.VBox([self.adapter_card, self.list_card, now]).add_class("llgbm-stack").add_class("llgbm-lookside"), main]).add_class("llgbm-looking"))
+        self.lay_out(self.errors, W.Box([W.VBox([self.adapter_card, self.list_card]).add_class("llgbm-stack").add_class("llgbm-lookside"), main]).add_class("llgbm-looking"))
         self.worker.buttons = [self.ask_button, self.collect_button]
         self._begin(was)
 
@@ -174,14 +174,15 @@ class ActivationsPanel(Panel):
         if first is None: return self.errors.note("no adapters", "none was found: type the path of one, or a hub id")
         self.open_adapter(first, was.get("direction") if first == was.get("adapter") else None)
 
-# %% ../nbs/42_activations_panel.ipynb #45094315
+# %% ../nbs/42_activations_panel.ipynb #d005f876
 @patch
 def _make_side(self: ActivationsPanel):
     "Adapter, filters, list."
     self.adapter = W.Combobox(options=self.inspector.adapters, placeholder="search adapters, or type a path", ensure_option=False, continuous_update=False, tooltip="an adapter's id, path or hub id").add_class("llgbm-pick")
     self.watch(self.adapter, lambda v: self._quiet or (v.strip() and v != self.id and self.open_adapter(v.strip())), "opening an adapter")
     self.about = W.HTML()
-    self.adapter_card = card(self.adapter, self.about, title="Adapter")
+    now = W.Box([self.worker.status, self.stop]).add_class("llgbm-now")
+    self.adapter_card = card(self.adapter, self.about, now, title="Adapter")
     self.order = W.Dropdown(options=[(text, k) for k, text in ORDERS.items()], value="strength", tooltip="what stands first")
     self.layer, self.proj = W.Dropdown(options=[("all layers", "")], tooltip="layer"), W.Dropdown(options=[("all modules", "")], tooltip="module")
     self.words = W.Text(placeholder="search tokens and notes", continuous_update=True)
@@ -199,10 +200,12 @@ def refresh_list(self: ActivationsPanel) -> None:
     found = self.inspection.find(by, None if self.layer.value == "" else self.layer.value, self.proj.value or None, self.words.value, self.notes.notes, self.starred.value, self.reading)
     self.list.show(now=dict(order=found, heat=heat(self.inspection.scores(by if by != "place" else "strength", self.reading)), chosen=self.chosen))
 
+def _note(n): return dict(text=n.text, starred=n.starred, lastModified=n.lastModified)
+
 @patch
 def refresh_notes(self: ActivationsPanel) -> None:
     "Show the notes as they are in the file."
-    notes = {k: dict(text=n.text, starred=n.starred) for k, n in self.notes.read().items()}
+    notes = {k: _note(n) for k, n in self.notes.read().items()}
     for d in self.list, self.body: d.show(notes=notes)
     if self.notes.problem not in ("", self._told): self._told = self.notes.problem; self.errors.note("notes", self._told)
 
@@ -295,7 +298,7 @@ def _tell_source(self: ActivationsPanel):
         d = c.data["dataset"]
         self.from_.value = f"<span class='soft'>From {escape(whole_text(d['name']))}: {d['texts']:,} texts, {d['tokens']:,} tokens. Kept in {escape(self.inspector.folder_of(self.id) / DATA)}, notes in {escape(self.notes.path)}.</span>"
 
-# %% ../nbs/42_activations_panel.ipynb #b2f7a192
+# %% ../nbs/42_activations_panel.ipynb #ee00e64f
 @patch
 def turn_to(
     self: ActivationsPanel,
@@ -341,23 +344,29 @@ def _heard(self: ActivationsPanel, message):
         if "go" in message: self.turn_to(message["go"])
         elif "step" in message: self.step(message["step"])
         elif "module" in message: self.go_module(message["module"])
-        elif "note" in message: self.write(message["note"], message["text"], message["starred"], message["number"])
+        elif "note" in message: self._save(message)
 
 @patch
 def write(
     self: ActivationsPanel,
-    key: str,          # '<direction id>_positive' or '…_negative'
+    key: str,                  # '<direction id>_positive' or '…_negative'
     text: str,
     starred: bool,
-    number: int = 0,   # of the edit, which the browser counts
+    base: Note | None = None,  # what was changed; by default the note as it was seen last
 ) -> Note: # as it is in the file now
     "Save a note, merged with a newer one. Raises as `Interpretations.put`."
-    note = self.notes.put(key, Note(text, starred))
+    note = self.notes.put(key, Note(text, starred), base)
     self.errors.dismiss("saving a note")
     self.refresh_notes()
     if self.starred.value or self.words.value: self.refresh_list()
-    self.body.send(dict(saved=key, number=number))
     return note
+
+@patch
+def _save(self: ActivationsPanel, message):
+    "Save what was written in the browser, and say so."
+    base = message.get("base") or {}
+    note = self.write(message["note"], message["text"], message["starred"], Note(base.get("text", ""), base.get("starred", False), base.get("lastModified")))
+    self.body.send(sendable(dict(saved=message["note"], number=message["number"], note=_note(note))))
 
 # %% ../nbs/42_activations_panel.ipynb #0eca3818
 @patch
@@ -422,7 +431,7 @@ def _show_answers(self: ActivationsPanel):
     samples = [Sample(f"{id} × {weight:g}", self.answers["steered"], "steered", _RED, True), Sample(who, self.answers["adapter"], "as it is", _BLUE), Sample("base", self.answers["base"], "no adapter", _GREY)]
     self.said.value = sample_cards(samples, stale)
 
-# %% ../nbs/42_activations_panel.ipynb #6e773484
+# %% ../nbs/42_activations_panel.ipynb #6f98c280
 @patch
 def collect(self: ActivationsPanel) -> None:
     "Collect examples from the texts that are named, or take over a file that somebody else collected."
@@ -430,9 +439,9 @@ def collect(self: ActivationsPanel) -> None:
     id, chosen, source = self.id, self.chosen, self.source.value.strip()
     if not source: raise ValueError("name the texts to read: a .jsonl or .txt file, a folder of them, or a dataset's id")
     if source.endswith(".json"): return self._run("taking over activations", lambda: self.inspector.adopt(id, source), lambda new: self._collected(id, new, chosen))
-    n = self.num.value
+    n, texts = self.num.value, replace(open_texts(self.texts[source]), name=source) if source in self.texts else source
     told = Feed(lambda ns: self.worker.busy and self.worker.say(f"{ns[-1]:,} of {n:,} texts read …" if ns[-1] < n else f"{n:,} texts read, measuring what matters …", True), errors=self.errors)
-    work = lambda: self.inspector.collect(id, self.texts.get(source, source), CaptureSettings(num_examples=n), tell=told.put, check=self.worker.check)
+    work = lambda: self.inspector.collect(id, texts, CaptureSettings(num_examples=n), tell=told.put, check=self.worker.check)
     self._run("collecting examples", work, lambda new: self._collected(id, new, chosen))
 
 @patch

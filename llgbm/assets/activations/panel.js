@@ -3,28 +3,34 @@
 const root = element("div", { class: "llgbm-act" }), tip = element("div", { class: "tip", hidden: true, role: "presentation" });
 let page = { byId: new Map(), directions: [], importance: null };       // what view.js looks up
 
-// -- notes: edits live here until the kernel has written them
-const mine = new Map();                                   // key → {text, starred, number, timer}
+// -- notes: edits live here until the kernel has written them, each with the note that it began from
+const EMPTY = { text: "", starred: false, lastModified: null };
+const mine = new Map();                                   // key → {text, starred, base, number, timer, sent}
 let edits = 0;
 const notes = {
-  get: key => mine.get(key) ?? model.get("notes")[key] ?? { text: "", starred: false },
+  get: key => mine.get(key) ?? model.get("notes")[key] ?? EMPTY,
   edit(key, change) {
-    clearTimeout(mine.get(key)?.timer);
-    mine.set(key, { ...notes.get(key), ...change, number: ++edits, timer: setTimeout(() => sendNote(key), "text" in change ? 400 : 0) });
+    const before = mine.get(key), { text, starred } = notes.get(key);
+    clearTimeout(before?.timer);
+    mine.set(key, { text, starred, ...change, base: before?.base ?? notes.get(key), sent: before?.sent, number: ++edits, timer: setTimeout(() => sendNote(key), "text" in change ? 400 : 0) });
     paintNotes(root, [key]);
   },
 };
 function sendNote(key) {
-  const { text, starred, number, timer } = mine.get(key);
-  clearTimeout(timer);
-  model.send({ note: key, text, starred, number });
+  const note = mine.get(key), { text, starred, base, number } = note;
+  clearTimeout(note.timer);
+  note.timer = null;
+  note.sent = text;
+  model.send({ note: key, text, starred, base, number });
 }
-function noteHeard(message) {
-  if (mine.get(message.saved)?.number !== message.number) return;       // edited again since
-  mine.delete(message.saved);
-  paintNotes(root, [message.saved]);
+function noteHeard({ saved, number, note }) {
+  const now = mine.get(saved);
+  if (!now) return;
+  if (now.number !== number) { if (note.text === now.sent) now.base = note; return; }      // edited again since; what was merged meanwhile isn't in the field
+  mine.delete(saved);
+  paintNotes(root, [saved]);
 }
-const sendAll = () => { for (const key of mine.keys()) sendNote(key); };
+const sendAll = () => { for (const [key, note] of mine) if (note.timer) sendNote(key); };
 
 // -- ways to elsewhere
 const go = d => model.send({ go: d.id });
@@ -36,7 +42,7 @@ function known(rows, modules) { return rows.map(([module, id, index, strength, s
 // -- the list, and the map above it
 function listPart() {
   const list = element("div", { class: "list", role: "listbox", tabindex: 0, "aria-label": "Directions" }), rows = element("div", { class: "rows", role: "presentation" });
-  const map = element("div", { class: "map", role: "group", "aria-label": "Layers and modules" }), count = element("p", { class: "soft count", role: "status" });
+  const own = `llgbm-${Math.random().toString(36).slice(2)}-`, map = element("div", { class: "map", role: "group", "aria-label": "Layers and modules" }), count = element("p", { class: "soft count", role: "status" });
   const HEIGHT = 50;
   let all = [], modules = [], buttons = [];
   const order = () => model.get("now").order ?? [], heat = () => model.get("now").heat ?? [], chosen = () => model.get("now").chosen;
@@ -53,7 +59,7 @@ function listPart() {
     const d = all[n], bar = element("i"), text = sides(d).map(k => notes.get(k).text).find(t => t.trim());
     bar.style.width = `${heat()[n] ?? 0}%`;
     const tokens = SIGNS.flatMap(s => d[s].map(t => element("span", { class: `token ${s}`, dir: "auto", textContent: chip(t) })));
-    const row = element("div", { class: "row", role: "option", "aria-selected": String(d.id === chosen()), "aria-posinset": i + 1, "aria-setsize": order().length, onclick: () => go(d) },
+    const row = element("div", { class: "row", role: "option", id: own + n, "aria-selected": String(d.id === chosen()), "aria-posinset": i + 1, "aria-setsize": order().length, onclick: () => go(d) },
       element("div", { class: "line" }, element("b", { textContent: shortName(d) }), isStarred(d) && element("span", { class: "starred", role: "img", "aria-label": "starred", textContent: "★" }), element("span", { class: "bar", "aria-hidden": "true" }, bar)),
       element("div", { class: "line preview" }, ...(text ? [element("span", { class: "noted soft", dir: "auto", textContent: visible(text) })] : tokens.length ? tokens : [element("span", { class: "soft", textContent: `strength ${number(d.strength)}` })])));
     row.style.top = `${i * HEIGHT}px`;
@@ -63,6 +69,8 @@ function listPart() {
     const o = order(), from = Math.max(0, Math.floor(list.scrollTop / HEIGHT) - 4), to = Math.min(o.length, Math.ceil((list.scrollTop + (list.clientHeight || 600)) / HEIGHT) + 4);
     rows.style.height = `${o.length * HEIGHT}px`;
     rows.replaceChildren(...o.slice(from, to).filter(n => all[n]).map((n, i) => rowOf(n, from + i)));
+    const here = o.findIndex(n => all[n]?.id === chosen());
+    if (here >= from && here < to) list.setAttribute("aria-activedescendant", own + o[here]); else list.removeAttribute("aria-activedescendant");
     count.textContent = o.length === all.length ? `${whole(all.length)} directions` : `${whole(o.length)} of ${whole(all.length)} directions`;
   }
   function reveal() {
@@ -173,6 +181,7 @@ function start() {
   root.addEventListener("focusout", sendAll);
   const listen = { "change:data": () => part.data(), "change:now": () => part.now?.(), "change:notes": () => part.notes?.(), "msg:custom": noteHeard };
   for (const [what, call] of Object.entries(listen)) model.on(what, call);
+  el.style.overflow = "visible";                          // tips reach beyond
   el.append(root);
   part.data(); part.now?.();
   return () => { sendAll(); for (const [what, call] of Object.entries(listen)) model.off(what, call); };
