@@ -385,6 +385,17 @@ def test_empty(visit, folder):
     expect(pg.locator('.side.negative')).to_contain_text('No token had a negative value')
     assert pg.locator('#sort option').all_inner_texts() == ['strength', 'layer']
 
+def test_importance_comes_first(visit, folder):
+    data = activations(layers=1, rank=2)
+    for ablated in True, False:
+        if not ablated:
+            for d in ranked(data): d['importance']['kl'] = None
+        pg = visit.open(write_page(data, folder/f'ranked-{ablated}.html').path)
+        assert pg.locator('#sort').input_value() == 'importance'
+        assert shown(pg) in ('', ranked(data)[0]['id'])
+        expect(pg.locator('main')).to_contain_text('rank 1 of 14')
+        assert ('KL when ablated' in pg.locator('main').inner_text()) == ablated
+
 SWITCH = """async key => { const n = performance.getEntriesByName('shown').length, start = performance.now();
     document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
     while (performance.getEntriesByName('shown').length === n) await new Promise(r => setTimeout(r, 1));

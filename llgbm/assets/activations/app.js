@@ -69,7 +69,7 @@ function reveal() {                                       // bring the current r
 }
 
 // -- the map of layers and modules
-const weight = d => page.ranked ? d.kl ?? 0 : d.strength;
+const weight = d => page.ranked ? Math.max(0, d.share ?? 0) : d.strength;
 const heavy = m => Math.max(0, ...m.directions.map(weight));
 
 function buildMap() {
@@ -85,7 +85,7 @@ function buildMap() {
 function mapButton(m) {
   const b = element("button", { tabindex: -1, "data-module": m.number, "aria-label": layerName(m), onclick: () => goModule(m) });
   b.style.setProperty("--heat", page.heaviest ? .06 + .94 * Math.sqrt(heavy(m) / page.heaviest) : .06);
-  return tipped(b, `${layerName(m)}: ${page.ranked ? "KL" : "strength"} up to ${number(heavy(m))}`);
+  return tipped(b, `${layerName(m)}: ${page.ranked ? `share up to ${percent(heavy(m))}` : `strength up to ${number(heavy(m))}`}`);
 }
 
 function goModule(m) {
@@ -271,7 +271,7 @@ async function open() {
   theme(kept in THEMES ? kept : "auto");
   if (!window.DecompressionStream) throw new Error("this browser is too old for this page: it can't unpack gzip (Chrome 80, Firefox 113 and Safari 16.4 can)");
   page = readIndex(await unpack("index"));
-  page.ranked = page.directions.some(d => d.kl !== null);
+  page.ranked = page.directions.some(d => d.share !== null);
   page.heaviest = Math.max(0, ...page.modules.map(heavy));
   const { adapter, base, dataset } = page;
   $("name").textContent = page.title = visible(adapter.name);

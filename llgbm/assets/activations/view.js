@@ -122,7 +122,7 @@ const BESIDE = 6;                                         // examples of a side,
 function besideColumn(d, seen, here) {
   const scale = scaleOf(seen);
   return element("section", { class: `column${here ? " here" : ""}`, "aria-label": longName(d) },
-    element("section", { class: "card" }, element("header", {}, element("h3", {}, element("a", { href: link(d), textContent: shortName(d) })), element("span", { class: "soft", textContent: d.kl === null ? `strength ${number(d.strength)}` : `KL ${number(d.kl)}` })), histogram(seen)),
+    element("section", { class: "card" }, element("header", {}, element("h3", {}, element("a", { href: link(d), textContent: shortName(d) })), element("span", { class: "soft", textContent: d.share === null ? `strength ${number(d.strength)}` : `share ${percent(d.share)}` })), histogram(seen)),
     ...SIGNS.map(s => sideSection(d, seen, s, scale, BESIDE)));
 }
 
