@@ -209,7 +209,7 @@ def refresh_notes(self: ActivationsPanel) -> None:
     for d in self.list, self.body: d.show(notes=notes)
     if self.notes.problem not in ("", self._told): self._told = self.notes.problem; self.errors.note("notes", self._told)
 
-# %% ../nbs/42_activations_panel.ipynb #0d2e478f
+# %% ../nbs/42_activations_panel.ipynb #890f90a5
 @patch
 def _make_try(self: ActivationsPanel, was):
     "The text with its values, the weight, the answers."
@@ -225,8 +225,7 @@ def _make_try(self: ActivationsPanel, was):
     self.tokens = W.BoundedIntText(40, min=1, max=500, tooltip="longest answer, in tokens").add_class("llgbm-short")
     self.sample = W.Checkbox(False, description="sample", indent=False, tooltip="off: always the likeliest token")
     self.ask_button = self.button("Go on with the text", self.ask, "the base, the adapter and the steered adapter, in one batch", primary=True)
-    self.amplify = W.HTML()
-    steer = W.Box([self.amplify, self.weight]).add_class("llgbm-steer")
+    steer = W.Box([W.HTML("<b>Amplify this direction</b> <span class='soft'>1 leaves it as it is, 0 takes it out</span>"), self.weight]).add_class("llgbm-steer")
     bar = row(self.ask_button, self.tokens, W.HTML("<span class='soft'>tokens</span>").add_class("llgbm-short"), self.sample, self.chat)
     self.try_card = card(self.text, self.live, steer, bar, self.said, title="Try it")
 
@@ -368,7 +367,7 @@ def _save(self: ActivationsPanel, message):
     note = self.write(message["note"], message["text"], message["starred"], Note(base.get("text", ""), base.get("starred", False), base.get("lastModified")))
     self.body.send(sendable(dict(saved=message["note"], number=message["number"], note=_note(note))))
 
-# %% ../nbs/42_activations_panel.ipynb #0eca3818
+# %% ../nbs/42_activations_panel.ipynb #22f62e25
 @patch
 def read(self: ActivationsPanel) -> None:
     "Read the text if it isn't read already and nothing else runs."
@@ -398,7 +397,6 @@ def _show_live(self: ActivationsPanel):
 @patch
 def _weighed(self: ActivationsPanel):
     "The weight or the direction has changed."
-    self.amplify.value = f"<b>Amplify this direction</b> <span class='soft'>1 leaves it as it is, 0 takes it out</span>"
     self.inspector.remember(weight=self.weight.number.value)
     self._show_answers()
 
