@@ -124,7 +124,7 @@ def look(
     effect = effects(*self.base, [self.sides[n]], self.vectors[n:n + 1])[0]
     return dict(id=id, index=k, strength=m.strengths[k], count=0, positive=[], negative=[], effects=effect, cosines=self._neighbours(n), importance=None)
 
-# %% ../nbs/42_activation_inspection.ipynb #a0f77708
+# %% ../nbs/42_activation_inspection.ipynb #79e8907b
 ORDERS = dict(importance="importance", strength="strength", text="this text", place="layer")
 
 def _tokens(examples): return [e["tokens"][e["target"]] for e in examples]
@@ -134,10 +134,11 @@ def scores(
     self: Inspection,
     by: str,                        # a key of `ORDERS`
     reading: Reading | None = None, # for 'text'
+    at: int | None = None,          # at this token of it; None: at the one where it's largest
 ) -> list[float]:                   # D of them, none below 0; all 0 where nothing is known
     "Score directions: share of what the adapter does, strength, or the largest update at a token."
     if by == "strength": return [s for m in self.modules for s in m.strengths]
-    if by == "text" and reading is not None: return (reading.peaks.abs() * self.sizes).tolist()
+    if by == "text" and reading is not None: return ((reading.peaks if at is None else reading.values[:, at]).abs() * self.sizes).tolist()
     if by == "importance" and self.collected: return [max(0., d["importance"]["share"]) if d["importance"] else 0. for d in self.known.values()]
     return [0.] * len(self)
 
@@ -155,11 +156,12 @@ def find(
     words: str = "",                # found in a direction's id, in its notes or in the tokens that fire it
     notes: Mapping[str, Any] = {},  # `Note` by key
     starred: bool = False,          # with a star on one side
-    reading: Reading | None = None,
+    reading: Reading | None = None, # as for `scores`
+    at: int | None = None,          # as for `scores`
 ) -> list[int]:                     # numbers, the highest score first
     "List directions. Raises `ValueError` for an unknown order."
     if by not in ORDERS: raise ValueError(f"order {by!r}: there are {', '.join(ORDERS)}")
-    score, q, mine = self.scores(by, reading), words.casefold(), lambda i: [n for s in ("positive", "negative") if (n := notes.get(f"{i}_{s}"))]
+    score, q, mine = self.scores(by, reading, at), words.casefold(), lambda i: [n for s in ("positive", "negative") if (n := notes.get(f"{i}_{s}"))]
     def says(i):
         d = self.known.get(i) or dict(positive=[], negative=[])
         return q in i.casefold() or any(q in t.casefold() for t in [n.text for n in mine(i)] + _tokens(d["positive"] + d["negative"]))

@@ -83,7 +83,7 @@ class Drawing(anywidget.AnyWidget):
         for k, v in what.items():
             if getattr(self, k) != (v := sendable(v)): setattr(self, k, v)
 
-# %% ../nbs/42_activations_panel.ipynb #757a2bd5
+# %% ../nbs/42_activations_panel.ipynb #7f92e04e
 def _row(inspection, id, module):
     "A direction as the scripts read it."
     p, d = inspection.place(id), inspection.known.get(id)
@@ -114,11 +114,12 @@ def live_data(
     inspection: Inspection,
     reading: Reading,
     id: str,
+    at: int | None = None, # token that is asked about
 ) -> dict:
     "Write a direction's values on a text; their colours are those of the examples, or else relative to the largest."
     values, peak = reading.values[inspection.place(id).number].tolist(), abs(reading.peaks[inspection.place(id).number].item())
     seen = inspection.known.get(id)
-    return dict(tokens=reading.tokens, values=values, special=reading.special, scale=max(abs(seen["min"]), abs(seen["max"])) or 1. if seen else peak or 1.)
+    return dict(tokens=reading.tokens, values=values, special=reading.special, at=at, scale=max(abs(seen["min"]), abs(seen["max"])) or 1. if seen else peak or 1.)
 
 def heat(
     scores: Sequence[float], # none below 0
@@ -127,7 +128,7 @@ def heat(
     most = max(scores, default=0) or 1.
     return [round(100 * (s / most) ** .5) for s in scores]
 
-# %% ../nbs/42_activations_panel.ipynb #3f38bf7f
+# %% ../nbs/42_activations_panel.ipynb #50a6d9f2
 _CSS = """
 .llgbm .llgbm-looking{display:grid!important;grid-template-columns:300px minmax(0,1fr);gap:14px;align-items:start}.llgbm-looking>*{margin:0!important;min-width:0}
 .llgbm .llgbm-lookside{position:sticky;top:12px}.llgbm-lookside .llgbm-card{padding:12px 14px;gap:8px}.llgbm-looking .llgbm-stack>*{margin:0!important}
@@ -139,7 +140,7 @@ _CSS = """
 .llgbm-act{position:relative;width:100%;min-width:0;color:var(--ink)}.llgbm-act .tip{position:absolute;z-index:8;pointer-events:none;background:var(--ink);color:var(--card);border-radius:6px;padding:2px 8px;font-size:12.5px;line-height:1.5;white-space:pre;width:max-content;max-width:100%;overflow:hidden;text-overflow:ellipsis}.llgbm-act .tip[hidden]{display:none}
 .llgbm-act .list{position:relative;height:clamp(260px,calc(100vh - 470px),620px);overflow-y:auto;border-top:1px solid var(--line)}.llgbm-act .list:focus-visible{outline-offset:-2px!important}.llgbm-act .rows{position:relative}.llgbm-act .row{padding:6px 4px 6px 10px}.llgbm-act .map{display:grid;gap:2px;padding:2px;margin:0 0 8px;overflow-x:auto}.llgbm-act .map button{display:block;width:100%;height:11px;padding:0;border:0;border-radius:2px;background:color-mix(in srgb,var(--accent) calc(100%*var(--heat)),var(--line))}.llgbm-act .map button[aria-current],.llgbm-act .map button:hover{outline:2px solid var(--ink);z-index:1}.llgbm-act .count{font-size:12.5px;margin-bottom:6px}
 .llgbm-act.part-head .headline{margin-bottom:4px}.llgbm-act.part-head .facts{margin:0}.llgbm-act .facts{display:flex}.llgbm-act dt,.llgbm-act dd{float:none;width:auto;margin:0;padding:0}.llgbm-act dt{font-weight:400}.llgbm-act .steps>button{display:block!important}
-.llgbm-act .typed{background:var(--bg);border:1px solid var(--line);border-radius:8px;padding:8px 11px;font-size:15px;line-height:26px;max-height:300px;overflow:auto}.llgbm-act .typed .special{opacity:.55}
+.llgbm-act .typed{background:var(--bg);border:1px solid var(--line);border-radius:8px;padding:8px 11px;font-size:15px;line-height:26px;max-height:300px;overflow:auto}.llgbm-act .typed .special{opacity:.55}.llgbm-act .typed span,.llgbm-act .typed mark{cursor:pointer}
 .llgbm-act .overview{margin:12px 0 0}.llgbm-act .overview.two{grid-template-columns:repeat(2,minmax(0,1fr))}.llgbm-act .meter i{margin:0}.llgbm-act textarea{resize:vertical}.llgbm-act button.star{height:auto}.llgbm-act ul,.llgbm-act ol{padding:0;margin:0}
 @container (max-width:1000px){.llgbm-act .sides{grid-template-columns:minmax(0,1fr)}.llgbm-act .overview,.llgbm-act .overview.two{grid-template-columns:minmax(0,1fr)}}
 @container (max-width:760px){.llgbm .llgbm-looking{grid-template-columns:minmax(0,1fr)}.llgbm .llgbm-lookside{position:static}.llgbm-act .list{height:230px}.llgbm .llgbm-steer{grid-template-columns:minmax(0,1fr)}}
@@ -157,7 +158,7 @@ class ActivationsPanel(Panel):
         super().__init__(page_style() + _CSS)
         self.inspector, self.texts = inspector, dict(texts)
         self.id, self.inspection, self.notes, self.chosen, self.reading, self.answers = None, None, None, None, None, None
-        self._read, self._asked, self._told, self._quiet = None, None, "", False
+        self.at, self._read, self._asked, self._told, self._quiet = None, None, None, "", False
         self.stop = self.button("Stop", self.worker.cancel, "stop what runs")
         self.stop.disabled = True
         self.worker.stops.append(self.stop)
@@ -174,7 +175,7 @@ class ActivationsPanel(Panel):
         if first is None: return self.errors.note("no adapters", "none was found: type the path of one, or a hub id")
         self.open_adapter(first, was.get("direction") if first == was.get("adapter") else None)
 
-# %% ../nbs/42_activations_panel.ipynb #d005f876
+# %% ../nbs/42_activations_panel.ipynb #8f2fdf2e
 @patch
 def _make_side(self: ActivationsPanel):
     "Adapter, filters, list."
@@ -197,8 +198,8 @@ def refresh_list(self: ActivationsPanel) -> None:
     "Put the list in order."
     if self.inspection is None: return
     by = self.order.value
-    found = self.inspection.find(by, None if self.layer.value == "" else self.layer.value, self.proj.value or None, self.words.value, self.notes.notes, self.starred.value, self.reading)
-    self.list.show(now=dict(order=found, heat=heat(self.inspection.scores(by if by != "place" else "strength", self.reading)), chosen=self.chosen))
+    found = self.inspection.find(by, None if self.layer.value == "" else self.layer.value, self.proj.value or None, self.words.value, self.notes.notes, self.starred.value, self.reading, self.at)
+    self.list.show(now=dict(order=found, heat=heat(self.inspection.scores(by if by != "place" else "strength", self.reading, self.at)), chosen=self.chosen))
 
 def _note(n): return dict(text=n.text, starred=n.starred, lastModified=n.lastModified)
 
@@ -209,12 +210,12 @@ def refresh_notes(self: ActivationsPanel) -> None:
     for d in self.list, self.body: d.show(notes=notes)
     if self.notes.problem not in ("", self._told): self._told = self.notes.problem; self.errors.note("notes", self._told)
 
-# %% ../nbs/42_activations_panel.ipynb #890f90a5
+# %% ../nbs/42_activations_panel.ipynb #e534eb51
 @patch
 def _make_try(self: ActivationsPanel, was):
     "The text with its values, the weight, the answers."
     templated = bool(self.inspector.base.tokenizer.chat_template)
-    self.text = W.Textarea(str(was.get("text") or ""), placeholder="type a text: every token shows how it fires this direction", continuous_update=True).add_class("llgbm-textbox")
+    self.text = W.Textarea(str(was.get("text") or ""), placeholder="type a text: every token shows how it fires this direction; click one to see which directions it fires", continuous_update=True).add_class("llgbm-textbox")
     self.chat = W.Checkbox(templated and was.get("chat") is True, description="as a chat", indent=False, disabled=not templated, tooltip="read it through the chat template")
     self.typed = Debounce(self.read, .2)
     self.watch(self.text, lambda _: self.typed(), "reading the text")
@@ -238,7 +239,7 @@ def _make_rest(self: ActivationsPanel):
     self.collect_button, self.from_ = self.button("Collect", self.collect, "read texts and keep the tokens that fire each direction"), W.HTML()
     self.collect_card = card(self.from_, row(self.source, self.num, W.HTML("<span class='soft'>texts</span>").add_class("llgbm-short"), self.collect_button), title="Examples")
 
-# %% ../nbs/42_activations_panel.ipynb #bee38a13
+# %% ../nbs/42_activations_panel.ipynb #e3ac357d
 @patch
 def _run(self: ActivationsPanel, doing, work, done):
     "Run something slow; afterwards, see whether the text has changed."
@@ -272,7 +273,7 @@ def show(
     direction: str | None = None, # to turn to; by default the one that stands first
 ) -> None:
     "Show an inspection."
-    self.inspection, self.reading, self._read = inspection, None, None
+    self.inspection, self.reading, self.at, self._read = inspection, None, None, None
     self._quiet = True
     try:
         self.adapter.value = self.id
@@ -297,7 +298,7 @@ def _tell_source(self: ActivationsPanel):
         d = c.data["dataset"]
         self.from_.value = f"<span class='soft'>From {escape(whole_text(d['name']))}: {d['texts']:,} texts, {d['tokens']:,} tokens. Kept in {escape(self.inspector.folder_of(self.id) / DATA)}, notes in {escape(self.notes.path)}.</span>"
 
-# %% ../nbs/42_activations_panel.ipynb #ee00e64f
+# %% ../nbs/42_activations_panel.ipynb #d5f831b9
 @patch
 def turn_to(
     self: ActivationsPanel,
@@ -332,7 +333,7 @@ def go_module(
     module: str, # path
 ) -> None:
     "Turn to the direction of a module that the list puts first."
-    mine = [n for n in self.inspection.find(self.order.value, reading=self.reading) if self.inspection.place(self.inspection.ids[n]).module.module == module]
+    mine = [n for n in self.inspection.find(self.order.value, reading=self.reading, at=self.at) if self.inspection.place(self.inspection.ids[n]).module.module == module]
     if mine: self.turn_to(self.inspection.ids[mine[0]])
 
 @patch
@@ -343,6 +344,7 @@ def _heard(self: ActivationsPanel, message):
         if "go" in message: self.turn_to(message["go"])
         elif "step" in message: self.step(message["step"])
         elif "module" in message: self.go_module(message["module"])
+        elif "token" in message: self.ask_about(message["token"])
         elif "note" in message: self._save(message)
 
 @patch
@@ -367,7 +369,7 @@ def _save(self: ActivationsPanel, message):
     note = self.write(message["note"], message["text"], message["starred"], Note(base.get("text", ""), base.get("starred", False), base.get("lastModified")))
     self.body.send(sendable(dict(saved=message["note"], number=message["number"], note=_note(note))))
 
-# %% ../nbs/42_activations_panel.ipynb #22f62e25
+# %% ../nbs/42_activations_panel.ipynb #c59ddbf2
 @patch
 def read(self: ActivationsPanel) -> None:
     "Read the text if it isn't read already and nothing else runs."
@@ -383,7 +385,7 @@ def read(self: ActivationsPanel) -> None:
 def _took(self: ActivationsPanel, reading, want):
     "A text was read."
     if want[0] is not self.inspection: return
-    self.reading = reading
+    self.reading, self.at = reading, None
     self._show_live()
     if self.order.value == "text": self.refresh_list()
     self._show_answers()
@@ -392,7 +394,18 @@ def _took(self: ActivationsPanel, reading, want):
 @patch
 def _show_live(self: ActivationsPanel):
     "The text in the colours of the chosen direction."
-    self.live.show(data=live_data(self.inspection, self.reading, self.chosen) if self.reading else {})
+    self.live.show(data=live_data(self.inspection, self.reading, self.chosen, self.at) if self.reading else {})
+
+@patch
+def ask_about(
+    self: ActivationsPanel,
+    at: int | None, # a token of the text; None: all of it
+) -> None:
+    "List first what fires at a token."
+    if self.reading is None or not 0 <= (at or 0) < len(self.reading.tokens): return      # another text by now
+    self.at, self.order.value = at, "text"
+    self._show_live()
+    self.refresh_list()
 
 @patch
 def _weighed(self: ActivationsPanel):

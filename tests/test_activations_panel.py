@@ -82,6 +82,15 @@ def test_list_follows_the_text(desk):
     first = inspection.ids[inspection.find('text', reading=inspection.read(TEXT))[0]].removeprefix('layer_').replace('_', ' ').replace(' proj', '_proj')
     page.wait_for_function("t => document.querySelector('.llgbm-act .row b')?.textContent == t", arg=first)
 
+def test_token_tells_what_it_fires(desk):
+    page, inspection = desk.page, desk.inspector.open(ADAPTER).inspection
+    page.locator('.llgbm-act .typed span').nth(3).click()
+    page.wait_for_selector('.llgbm-act .typed mark')
+    order = [inspection.ids[n].removeprefix('layer_').replace('_', ' ').replace(' proj', '_proj') for n in inspection.find('text', reading=inspection.read(TEXT), at=3)]
+    page.wait_for_function("t => [...document.querySelectorAll('.llgbm-act .row b')].slice(0, 4).map(b => b.textContent).join() == t", arg=','.join(order[:4]))
+    page.locator('.llgbm-act .typed mark').click()
+    page.wait_for_function("!document.querySelector('.llgbm-act .typed mark')")
+
 def test_star_and_note(desk):
     page, field = desk.page, desk.page.locator(f'[data-note="{KEY}"]')
     cells = page.locator('.jp-Notebook .jp-Cell').count()

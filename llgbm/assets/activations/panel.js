@@ -146,10 +146,11 @@ function bodyPart() {
 // -- a text that was just typed
 function livePart() {
   return { data() {
-    const { tokens = [], values = [], special = [], scale = 1 } = model.get("data");
-    const p = context({ tokens, values, target: -1 }, scale);
+    const { tokens = [], values = [], special = [], scale = 1, at = null } = model.get("data");
+    const p = context({ tokens, values, target: at ?? -1 }, scale), seen = [...p.querySelectorAll("span, mark")];
     p.classList.add("typed");
-    [...p.querySelectorAll("span")].forEach((s, i) => { if (special[i]) s.classList.add("special"); });
+    seen.forEach((s, i) => { if (special[i]) s.classList.add("special"); });
+    p.addEventListener("click", e => { const i = seen.indexOf(e.target); if (i >= 0 && getSelection().isCollapsed) model.send({ token: i === at ? null : i }); });
     root.replaceChildren(...(tokens.length ? [p] : []), tip);
   } };
 }
