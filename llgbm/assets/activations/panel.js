@@ -112,8 +112,14 @@ function listPart() {
   root.append(map, count, list);
   new ResizeObserver(() => { reveal(); paint(); }).observe(list);
   const repaint = () => { paint(); paintMap(); };
-  let last = null;
-  return { data() { read(); repaint(); }, now() { if (last !== chosen()) { last = chosen(); reveal(); } repaint(); }, notes: paint };
+  let last = null, before = "";
+  function now() {
+    const sorted = order().join();
+    if (last !== chosen()) reveal(); else if (before !== sorted) list.scrollTop = 0;       // another order is read from its top
+    [last, before] = [chosen(), sorted];
+    repaint();
+  }
+  return { data() { read(); repaint(); }, now, notes: paint };
 }
 
 // -- one direction: its facts, or all else that is known of it
