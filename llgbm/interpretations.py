@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from .files import read_json, write_json
 
-# %% ../nbs/41_interpretations.ipynb #425ab93c
+# %% ../nbs/41_interpretations.ipynb #02e16aec
 MAX_TEXT, MAX_KEY = 200_000, 300      # characters
 
 @dataclass(frozen=True)
@@ -49,9 +49,11 @@ def timestamp(
 ) -> str: # ISO 8601, UTC, milliseconds
     "Tell the time, later than `after`."
     now, form = datetime.now(timezone.utc), lambda t: t.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    try: before = datetime.fromisoformat((after or "").replace("Z", "+00:00"))
-    except ValueError: return form(now)
-    return form(max(now, before.replace(tzinfo=before.tzinfo or timezone.utc).astimezone(timezone.utc) + timedelta(milliseconds=1)))
+    try:
+        before = datetime.fromisoformat((after or "").replace("Z", "+00:00"))
+        before = before.replace(tzinfo=before.tzinfo or timezone.utc).astimezone(timezone.utc) + timedelta(milliseconds=1)
+    except (ValueError, OverflowError): return form(now)           # no time, or the last there is
+    return form(max(now, before))
 
 def whole_text(
     text: str,
@@ -59,12 +61,14 @@ def whole_text(
     "Put a replacement character in the place of every lone surrogate."
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
-# %% ../nbs/41_interpretations.ipynb #7868952f
+# %% ../nbs/41_interpretations.ipynb #b93821e3
 def read_notes(
     path: str | os.PathLike, # `interpretations.json`
 ) -> tuple[dict[str, Note], dict[str, Any]]: # notes by key, and what else the file holds
     "Read a file of notes. Raises `FileNotFoundError`, or `ValueError` naming the place that is damaged."
     value = read_json(path)
+    try: value = json.loads(whole_text(json.dumps(value, ensure_ascii=False, allow_nan=False)))      # what can be written and sent again
+    except ValueError as e: raise ValueError(f"{path}: not JSON: {e}") from e
     notes = value.pop("interpretations", None)
     if not isinstance(notes, dict): raise ValueError(f'{path}: {{"interpretations": {{…}}}} is expected')
     out = {}
