@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerBase
 from .activation_statistics import TokenBatch
 from .files import hash_file, hash_json
 
-# %% ../nbs/40_activation_texts.ipynb #a4b7d43b
+# %% ../nbs/40_activation_texts.ipynb #b1dd6505
 Item = str | tuple[str, str] | list[dict]      # text, (prompt, answer), conversation of {"role", "content"}
 
 PROMPTS, ANSWERS = ("prompt", "instruction", "question"), ("answer", "completion", "response", "output")
@@ -37,10 +37,10 @@ def mended(
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 def _message(m, where):
-    m = dict(role=_SPEAKERS.get(m["from"], m["from"]), content=m["value"]) if isinstance(m, Mapping) and {"from", "value"} <= m.keys() else m
+    m = dict(role=_SPEAKERS.get(str(m["from"]), m["from"]), content=m["value"]) if isinstance(m, Mapping) and {"from", "value"} <= m.keys() else m
     if not isinstance(m, Mapping) or not all(isinstance(m.get(f), str) for f in ("role", "content")):
         raise ValueError(f'{where}: a message looks like {{"role": "user", "content": "…"}}, got {m!r:.60}')
-    return dict(role=m["role"], content=mended(m["content"]))
+    return {f: mended(m[f]) for f in ("role", "content")}
 
 def _of_value(v, where):
     if isinstance(v, str): return mended(v)
@@ -61,7 +61,7 @@ def read_item(
     if field is None and prompt is not None: return _of_value(prompt if answer is None else (prompt, answer), where)
     raise ValueError(f"{where}: no field {field or 'text'!r}; there are {', '.join(map(repr, record)) or 'none'} (say which with field=…)")
 
-# %% ../nbs/40_activation_texts.ipynb #7f4ef736
+# %% ../nbs/40_activation_texts.ipynb #26048956
 @dataclass(frozen=True)
 class TextSet:
     "Texts that can be read again and again."
@@ -73,14 +73,14 @@ def _lines(path):
     "Lines of a file with their numbers, blank ones left out."
     with open(path, "rb") as f:
         for i, line in enumerate(f, 1):
-            if not line.strip(): continue
-            try: yield i, line.decode("utf-8-sig").rstrip("\r\n")
+            try: text = line.decode("utf-8-sig").rstrip("\r\n")
             except UnicodeDecodeError as e: raise ValueError(f"{path}, line {i}: not UTF-8 text ({e.reason})") from e
+            if text.strip(): yield i, text
 
 def _json_items(path, field):
     for i, line in _lines(path):
         try: record = json.loads(line)
-        except json.JSONDecodeError as e: raise ValueError(f"{path}, line {i}: not JSON: {e.msg} at character {e.pos}") from e
+        except (ValueError, RecursionError) as e: raise ValueError(f"{path}, line {i}: not JSON: {e}") from e
         yield read_item(record, field, f"{path}, line {i}")
 
 JSON_LINES = (".jsonl", ".ndjson")
@@ -89,13 +89,14 @@ def _file_items(path, field): return _json_items(path, field) if path.suffix.low
 
 def _files(path):
     "The file, or the text files of a folder in order."
+    if path.suffix.lower() == ".json": raise ValueError(f"{path}: records are read one a line, from a .jsonl file")
     if path.is_file(): return [path]
     if not path.is_dir(): raise FileNotFoundError(f"{path}: no such file or folder")
     found = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in (*JSON_LINES, ".txt"))
     if not found: raise FileNotFoundError(f"{path}: holds no {', '.join(JSON_LINES)} or .txt file")
     return found
 
-# %% ../nbs/40_activation_texts.ipynb #b030c114
+# %% ../nbs/40_activation_texts.ipynb #3de56d24
 def _datasets():
     try: import datasets
     except ImportError as e: raise ImportError(f"Hub datasets need the package datasets ({e}): pip install datasets; or give a .jsonl or .txt file") from e
@@ -109,7 +110,9 @@ def _hub_set(source, field, split):
         raise FileNotFoundError(f"{source}: no such file or folder")
     name, _, config = source.partition(":")
     try: data = _datasets().load_dataset(name, config or None, split=split, streaming=True)
-    except (OSError, ValueError) as e: raise type(e)(f"{source} is neither a file nor a dataset that can be loaded (split {split!r}): {str(e) or type(e).__name__}") from e
+    except (OSError, ValueError) as e:
+        kind = next(k for k in (FileNotFoundError, OSError, ValueError) if isinstance(e, k))       # its own may want more than a text
+        raise kind(f"{source} is neither a file nor a dataset that can be loaded (split {split!r}): {str(e) or type(e).__name__}") from e
     return _from_datasets(f"{source}, {split}", data, field)
 
 def open_texts(
@@ -214,25 +217,24 @@ def tokenize(
             out[i], cut = ids[:max_length], cut + (max_length is not None and len(ids) > max_length)
     return out, cut
 
-# %% ../nbs/40_activation_texts.ipynb #c03b4fcc
+# %% ../nbs/40_activation_texts.ipynb #76710727
 def answer_start(
     tokenizer: PreTrainedTokenizerBase,
     item: Item,
     chat: bool | None = None,  # as for `tokenize`
-) -> int:                      # tokens before it; 0 for a text
+) -> int:                      # tokens before it, which are the same whatever it is; 0 for a text
     "Find where the answer begins: the last message, if it is the assistant's."
     before = item[0] if isinstance(item, tuple) else item[:-1] if isinstance(item, list) and item[-1]["role"] == "assistant" else None
     if not before: return 0
-    if isinstance(item, tuple) and chat: before = _messages(before)
-    return len(tokenize(tokenizer, [before], chat)[0][0])
+    both = tokenize(tokenizer, [before, item], chat)[0]
+    return next((i for i, (a, b) in enumerate(zip(*both)) if a != b), min(map(len, both)))
 
-# %% ../nbs/40_activation_texts.ipynb #9a696053
+# %% ../nbs/40_activation_texts.ipynb #38eb8c75
 def special_ids(
     tokenizer: PreTrainedTokenizerBase,
 ) -> list[int]:
-    "List the tokens that stand for no text: beginning, end, padding, and other markers."
-    own = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
-    return sorted({*tokenizer.all_special_ids, *own} - {None})
+    "List the tokens that stand for no text: beginning, end, padding, and other markers, such as those of chat templates."
+    return sorted({*tokenizer.all_special_ids, *(i for i, t in tokenizer.added_tokens_decoder.items() if t.special)})
 
 def padding(
     tokenizer: PreTrainedTokenizerBase,
