@@ -116,6 +116,8 @@ function markMap() {                                      // where we are
 }
 
 // -- the direction that is shown
+const buttons = () => [...$("main").querySelectorAll(".steps button")];
+
 async function show() {
   const d = state.current, mine = ++state.showing;
   markMap(); reveal(); paintList();
@@ -123,7 +125,9 @@ async function show() {
   try { parts = state.beside ? await besideView(d) : oneView(d, await detail(d)); }
   catch (e) { parts = [headline(d, longName(d), state.beside), element("p", { class: "card broken", role: "alert", textContent: `The data of ${d.module.module} can't be read: ${e.message}. The file seems to be damaged; make the page anew.` })]; }
   if (mine !== state.showing) return;
+  const inside = $("main").contains(document.activeElement), button = buttons().indexOf(document.activeElement);
   $("main").replaceChildren(...parts);
+  if (inside) (buttons()[button] ?? $("main")).focus({ preventScroll: true });        // who uses keys stays where they were
   $("main").classList.toggle("wide", state.beside);
   paintNotes($("main"));
   paintFound($("main"), state.query);
@@ -153,6 +157,7 @@ function fromAddress() {
   const [id, ...flags] = location.hash.slice(1).split("&");
   let d = null;
   try { d = page.byId.get(decodeURIComponent(id)); } catch { /* not an address of ours */ }
+  if (!d && state.current) return;
   state.current = d ?? state.order[0] ?? page.directions[0];
   state.beside = flags.includes("beside");
   return show();
@@ -220,7 +225,7 @@ const IN_LIST = { ArrowDown: () => step(1), ArrowUp: () => step(-1), PageDown: (
 function jump(by) { const i = Math.min(state.order.length - 1, Math.max(0, (state.place.get(state.current) ?? 0) + by)); if (state.order[i]) go(state.order[i]); }
 
 function pressed(e) {
-  if (e.ctrlKey || e.metaKey || e.altKey || $("keys").open) return;
+  if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing || $("keys").open) return;
   if (e.key === "Escape") {
     if (e.target === $("query") && $("query").value) { $("query").value = ""; search(""); } else { e.target.blur?.(); browse(false); }
     return;
@@ -258,6 +263,7 @@ function listen() {
   $("file").addEventListener("change", e => { importNotes(e.target.files[0]); e.target.value = ""; });
   $("theme").addEventListener("click", () => { const all = Object.keys(THEMES), now = document.documentElement.dataset.theme ?? "auto"; theme(all[(all.indexOf(now) + 1) % all.length]); });
   $("help").addEventListener("click", () => $("keys").showModal());
+  $("skip").addEventListener("click", e => { e.preventDefault(); $("main").focus(); });
   $("previous").addEventListener("click", () => step(-1));
   $("next").addEventListener("click", () => step(1));
   $("browse").addEventListener("click", () => browse(!document.body.classList.contains("browsing")));
