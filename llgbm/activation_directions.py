@@ -20,16 +20,21 @@ from .amplification import kind_of
 from .files import near_names
 from .lora import LoraAdapter, layer_of
 
-# %% ../nbs/40_activation_directions.ipynb #88e50924
+# %% ../nbs/40_activation_directions.ipynb #705723bd
 def projection_names(
     modules: Sequence[str], # module paths
 ) -> dict[str, str]:        # module path → name; the same in all layers, unique in each
     "Give modules the shortest names that tell them apart."
-    words = {m: [p for p in m.split(".") if not p.isdigit()] for m in modules}
-    layers = {}
+    words, layers = {m: _words(m) for m in modules}, {}
     for m in modules: layers.setdefault(layer_of(m), []).append(words[m])
     def clash(m, n): return any(sum(w[-n:] == words[m][-n:] for w in ws) > 1 for ws in layers.values())
-    return {m: "_".join(w[-next((n for n in range(1, len(w)) if not clash(m, n)), len(w)):]) for m, w in words.items()}
+    return {m: "_".join(w[-next((n for n in range(1, len(w)) if not w[-n].isdigit() and not clash(m, n)), len(w)):]) for m, w in words.items()}
+
+def _words(module):
+    "The parts of a path but for the layer."
+    parts = module.split(".")
+    if (layer := layer_of(module)) is not None: del parts[next(i for i, p in enumerate(parts) if p.isdigit() and int(p) == layer)]
+    return parts
 
 # %% ../nbs/40_activation_directions.ipynb #e036bac4
 class ModuleDirections(NamedTuple):
@@ -78,7 +83,7 @@ def reweigh(
         pairs[m] = pairs[m]._replace(B=pairs[m].B * factor.to(pairs[m].B))
     return replace(adapter, pairs=pairs)
 
-# %% ../nbs/40_activation_directions.ipynb #4c26844e
+# %% ../nbs/40_activation_directions.ipynb #21017d3f
 def _norm_modules(model, width):
     return [m for m in model.modules() if not list(m.children()) and isinstance(w := getattr(m, "weight", None), Tensor) and w.shape == (width,)]
 
@@ -101,12 +106,16 @@ def through_norm(
     norm: nn.Module | None, # as a transformer has them; None changes nothing
     v: Tensor,              # (…, d) float32
 ) -> Tensor:                # (…, d)
-    "Multiply by a norm's gains, and take away the mean where the norm does."
-    if norm is None: return v
+    "Turn what is read from a norm's output into what is read from its input: multiply by its gains, then take away the mean where the norm does."
+    return v if norm is None else _centred(norm, v * _gains(norm, v))
+
+def _centred(norm, v): return v - v.mean(-1, keepdim=True) if isinstance(norm, nn.LayerNorm) else v
+
+def _gains(norm, v):
+    "What a norm multiplies by, (d,), however it keeps that."
     flip = torch.tensor([1., -1.], device=v.device).repeat((v.shape[-1] + 1) // 2)[:v.shape[-1]]      # of mean 0 and square 1: comes out as gains
     p = next(norm.parameters())
-    gain = (norm(flip.to(p)) - norm(-flip.to(p))).float() / 2 * flip
-    return v * gain if not isinstance(norm, nn.LayerNorm) else v * gain - (v * gain).mean(-1, keepdim=True)
+    return (norm(flip.to(p)) - norm(-flip.to(p))).float() / 2 * flip
 
 # %% ../nbs/40_activation_directions.ipynb #896db204
 Side = Literal["output", "input"]
@@ -125,7 +134,7 @@ def residual_vectors(
         vectors.append(nn.functional.normalize(v, dim=1))
     return sides, torch.cat(vectors)
 
-# %% ../nbs/40_activation_directions.ipynb #0237fc55
+# %% ../nbs/40_activation_directions.ipynb #d4b216a0
 def token_texts(
     tokenizer: PreTrainedTokenizerBase,
     ids: Sequence[int],
@@ -133,13 +142,14 @@ def token_texts(
     "Spell tokens one by one."
     def one(i, piece):
         if piece is None: return f"[{i}]"
-        return " " + piece[1:] if piece.startswith("▁") else tokenizer.decode([i], clean_up_tokenization_spaces=False)
+        return piece.replace("▁", " ") if piece.startswith("▁") else tokenizer.decode([i], clean_up_tokenization_spaces=False)
     return [one(i, p) for i, p in zip(ids, tokenizer.convert_ids_to_tokens(list(ids)))]
 
-# %% ../nbs/40_activation_directions.ipynb #0e898b3d
+# %% ../nbs/40_activation_directions.ipynb #fba1de80
 def _final_norm(model):
-    body = getattr(model, "base_model", model)
-    return next((n for n in reversed([*body.children()]) if n in _norm_modules(body, model.get_input_embeddings().embedding_dim)), None)
+    "The last norm that is in no layer."
+    norms = {*_norm_modules(model, model.get_input_embeddings().embedding_dim)}
+    return ([m for name, m in model.named_modules() if m in norms and layer_of(name) is None] or [None])[-1]
 
 def _extremes(W, v, n, top):
     "Largest and smallest of W[:n] @ v.T for each vector: values and tokens, each (2, D, top)."
@@ -174,8 +184,9 @@ def effects(
     return out
 
 def _logit_vectors(model, v):
+    "What is written before the final norm, as the unembedding sees it."
     norm = _final_norm(model)
-    return through_norm(norm, v - v.mean(1, keepdim=True) if isinstance(norm, nn.LayerNorm) else v)
+    return v if norm is None else _centred(norm, v) * _gains(norm, v)                # the other way round than when reading
 
 # %% ../nbs/40_activation_directions.ipynb #b3cc44f8
 def cosines(
