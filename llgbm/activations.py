@@ -226,14 +226,14 @@ def _join(run, part):
     run.world.wait()                                    # nobody tidies up before all have read
     return out
 
-# %% ../nbs/40_activations.ipynb #d4228a5f
+# %% ../nbs/40_activations.ipynb #3455635b
 def _prepare_state(run, texts, adapter, how):
     "Make sure that what lies in the state folder belongs to this run."
     if run.state is None: return
     key = dict(version=1, adapter=adapter.fingerprint(), base=base_fingerprint(run.base.model), tokenizer=tokenizer_fingerprint(run.base.tokenizer), dtype=str(run.base.model.dtype),
                template=run.base.tokenizer.chat_template, texts=texts.fingerprint, settings=asdict(run.settings), directions=how, max_tokens=run.max_tokens, block=run.block)
     file = run.state / "settings.json"
-    if run.world.rank == 0 and not (file.exists() and file.read_text("utf-8") == to_json(key)):
+    if run.world.rank == 0 and not (file.exists() and file.read_bytes() == to_json(key).encode()):
         for p in run.state.glob("part-*.npz"): p.unlink()
         write_text(file, to_json(key))
     run.world.wait()
@@ -279,7 +279,7 @@ def check_form(
             if k not in v: raise ValueError(f"{where}: no field {k!r}".removeprefix(": "))
             check_form(v[k], f, f"{where}.{k}" if where else k)
 
-# %% ../nbs/40_activations.ipynb #8c1d2d27
+# %% ../nbs/40_activations.ipynb #5d05fa61
 @dataclass(eq=False)
 class Activations:
     "What fires the directions of an adapter."
@@ -348,8 +348,8 @@ def table(
     tokens: int = 5, # to show of each side
 ) -> pd.DataFrame:   # direction, module, strength, share of what the adapter does, KL when it's taken out, range of values, tokens that fire it
     "List the directions, the most important first, or else the strongest."
-    show = lambda es: " · ".join(dict.fromkeys(e["tokens"][e["target"]].strip() or repr(e["tokens"][e["target"]]) for e in es[:4 * tokens]))
-    short = lambda es: " · ".join(show(es).split(" · ")[:tokens])
+    shown = lambda t: t.strip() or repr(t)
+    short = lambda es: " · ".join([*dict.fromkeys(shown(e["tokens"][e["target"]]) for e in es)][:tokens])
     known = lambda d, field: d["importance"] and d["importance"][field]
     rows = [dict(direction=d["id"], module=m["module"], strength=d["strength"], share=known(d, "share"), kl=known(d, "kl"), min=d["min"], max=d["max"], positive=short(d["positive"]), negative=short(d["negative"]))
             for m in self.modules for d in m["directions"]]
@@ -393,7 +393,7 @@ def _report(run, turned, part):
         return dict(id=m.ids[i], index=i, strength=m.strengths[i], **facts, positive=lists[0], negative=lists[1], effects=effect, cosines=near, importance=None)
     return [dict(module=m.module, layer=m.layer, proj=m.proj, kind=m.kind, directions=[direction(m, i, *next(known)) for i in range(len(m.ids))]) for m in run.modules]
 
-# %% ../nbs/40_activations.ipynb #ff5ddcd5
+# %% ../nbs/40_activations.ipynb #47e3ab15
 def collect(
     base: Base,
     adapter: LoraAdapter | str | Path,                # a value, or a PEFT directory
@@ -443,7 +443,8 @@ def _with_importance(run, turned, texts, n, ablate, progress, acts):
     if not n: return acts
     s, tok = run.settings, run.base.tokenizer
     items = sample_texts(texts, n, s.num_examples)
-    (tokens, _), starts = tokenize(tok, items, s.chat, _limit(run)), torch.tensor([answer_start(tok, x, s.chat) for x in items])
+    tokens, _ = tokenize(tok, items, s.chat, _limit(run))
+    starts = torch.tensor([a if (a := answer_start(tok, x, s.chat)) < len(t) else 0 for x, t in zip(items, tokens)])        # all of a text whose answer is out of reach
     batches = token_batches(tokens, 0, compared_tokens(run.base.model, run.max_tokens), () if s.special_tokens else special_ids(tok), padding(tok))
     batches = [(b.ids, b.counted & (torch.arange(b.ids.shape[1]) >= starts[b.texts, None] - 1)) for b in batches]       # answers, where there are any: the token before one foretells it
     found = measure_importance(run.base.model, turned, run.modules, batches, run.max_tokens, ablate, *run.world, progress=progress)
