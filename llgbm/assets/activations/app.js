@@ -5,12 +5,12 @@ const state = { order: [], hits: new Map(), current: null, beside: false, showin
 let page, notes;
 
 // -- what went wrong
-const problems = new Map();                               // about → [text, action, call]
+const problems = new Map();                               // about → [text, action, call]; what is no problem is about "done"
 function tell(text, about, action, call) {
   if (text) problems.set(about, [text, action, call]); else if (!problems.delete(about)) return;
   const button = (label, act) => element("button", { textContent: label, onclick: act });
   $("problem").hidden = problems.size === 0;
-  $("problem").replaceChildren(...[...problems].map(([k, [said, action, call]]) => element("p", {}, element("span", { textContent: said }),
+  $("problem").replaceChildren(...[...problems].map(([k, [said, action, call]]) => element("p", { class: k === "done" ? "done" : null }, element("span", { textContent: said }),
     action && button(action, () => { call(); tell("", k); }), button("Dismiss", () => tell("", k)))));
 }
 
@@ -160,6 +160,7 @@ function fromAddress() {
   if (!d && state.current) return;
   state.current = d ?? state.order[0] ?? page.directions[0];
   state.beside = flags.includes("beside");
+  window.scrollTo(0, 0);
   return show();
 }
 
@@ -188,7 +189,7 @@ function notesChanged(keys) {
 }
 function notesSaid(error, unsaved) {
   const kept = [...notes.keys()].filter(k => { const n = notes.get(k); return n.text || n.starred; }).length;
-  tell(error ? `Not saved: ${error.message}.${notes.backend.delay && unsaved ? " What you wrote is kept in this browser, and saving is tried again." : ""}` : "", "saving");
+  tell(error ? `${unsaved ? "Not saved" : "Notes can't be looked up"}: ${error.message}.${notes.backend.delay && unsaved ? " What you wrote is kept in this browser, and saving is tried again." : ""}` : "", "saving");
   $("saved").textContent = unsaved ? `${unsaved} not saved` : kept ? `${kept === 1 ? "1 note" : `${whole(kept)} notes`} ${notes.backend.place}` : `notes are kept ${notes.backend.place}`;
 }
 function exportNotes() {
@@ -199,10 +200,12 @@ function exportNotes() {
 async function importNotes(file) {
   if (!file) return;
   try {
-    const { found, taken, replaced } = notes.import(await file.text());
-    const text = `${found === 1 ? "1 note" : `${whole(found)} notes`} in ${file.name}: ${whole(taken)} taken${replaced.size ? `, of which ${whole(replaced.size)} replaced older ones of yours` : ""}.`;
-    tell(text, "import", replaced.size ? "Put mine back" : "", () => { for (const [k, n] of replaced) notes.edit(k, n); });
-  } catch (e) { tell(`${file.name} can't be imported: ${e.message}. Your notes are as they were.`, "import"); }
+    const { found, taken, replaced } = notes.import(await file.text()), mine = new Set(page.directions.flatMap(sides)), others = found.filter(k => !mine.has(k)).length;
+    const text = [`${found.length === 1 ? "1 note" : `${whole(found.length)} notes`} in ${file.name}: ${whole(taken)} taken${replaced.size ? `, of which ${whole(replaced.size)} replaced older ones of yours` : ""}`,
+      taken < found.length && `${whole(found.length - taken)} left out, as yours are the same or newer`, others && `${whole(others)} on directions that this page doesn't show`].filter(Boolean).join("; ");
+    tell("", "import");
+    tell(`${text}.`, "done", replaced.size ? "Put mine back" : "", () => { for (const [k, n] of replaced) notes.edit(k, n); });
+  } catch (e) { tell("", "done"); tell(`${file.name} can't be imported: ${e.message}. Your notes are as they were.`, "import"); }
 }
 
 // -- the rest
@@ -254,6 +257,8 @@ function listen() {
   document.addEventListener("scroll", () => { $("tip").hidden = true; }, { capture: true, passive: true });
   $("list").addEventListener("scroll", paintList, { passive: true });
   addEventListener("resize", paintList);
+  addEventListener("beforeunload", e => { if (notes.atRisk()) e.preventDefault(); });
+  new ResizeObserver(() => document.documentElement.style.setProperty("--told", `${$("problem").offsetHeight}px`)).observe($("problem"));
   addEventListener("popstate", fromAddress);
   $("query").addEventListener("input", e => { clearTimeout(typing); typing = setTimeout(search, 90, e.target.value); });
   for (const id of ["sort", "layer", "proj"]) $(id).addEventListener("change", () => { arrange(); reveal(); paintList(); });

@@ -46,7 +46,7 @@ class InBrowser {                                         // one item for every 
 class AtServer {
   constructor() { this.delay = 400; this.place = "in the file"; this.version = null; }
   async ask(options) {
-    const reply = await fetch("notes", { cache: "no-store", ...options }).catch(() => { throw new Error("the server doesn't answer"); });
+    const reply = await fetch("notes", { cache: "no-store", signal: AbortSignal.timeout?.(30000), ...options }).catch(() => { throw new Error("the server doesn't answer"); });
     if (reply.status === 304) return null;
     const value = await reply.json().catch(() => ({ error: `the server answered ${reply.status}` }));
     if (!reply.ok) throw new Error(value.error ?? `the server answered ${reply.status}`);
@@ -71,7 +71,7 @@ class AtServer {
 
 class Notes {
   constructor(backend, prefix, changed, said) {
-    Object.assign(this, { backend, changed, said, saved: new Map(), edits: new Map(), sending: false, sent: 0, failures: 0, timer: 0 });
+    Object.assign(this, { backend, changed, said, saved: new Map(), edits: new Map(), sending: false, looking: false, sent: 0, failures: 0, timer: 0 });
     this.unsaved = `llgbm-unsaved:${prefix}:`;            // what the server hasn't got yet outlives this tab
   }
   get(key) { return this.edits.get(key)?.mine ?? this.saved.get(key) ?? EMPTY; }
@@ -84,13 +84,15 @@ class Notes {
     this.later();
   }
   async look() {                                          // what others have written
-    if (this.sending) return;
+    if (this.sending || this.looking) return;
     const { sent } = this;
+    this.looking = true;
     try {
       const found = await this.backend.read();
-      if (found && sent === this.sent) this.take(found);
+      if (sent === this.sent) { if (found) this.take(found); } else this.backend.version = null;      // older than what was sent: it's asked for again
       if (!this.edits.size) this.report();
     } catch (e) { this.report(e); }
+    this.looking = false;
   }
   take(found) { this.saved = found; this.changed([...this.keys()]); }
 
@@ -106,6 +108,9 @@ class Notes {
     if (this.backend.delay === 0) return;                 // it's kept there at once
     const e = this.edits.get(key), box = storage();
     try { e ? box.setItem(this.unsaved + key, JSON.stringify(e)) : box.removeItem(this.unsaved + key); } catch { /* the file still gets it */ }
+  }
+  atRisk() {                                              // whether something would be lost with this tab
+    return this.failures > 0 && [...this.edits.keys()].some(k => !storage()?.getItem(this.unsaved + k));
   }
   later(wait = this.backend.delay) {
     clearTimeout(this.timer);
@@ -150,7 +155,7 @@ class Notes {
       taken.push([key, note]);
     }
     for (const [key, note] of taken) this.edit(key, { ...note, lastModified: when(note) ? new Date(when(note)).toISOString() : undefined });
-    return { found: found.size, taken: taken.length, replaced };
+    return { found: [...found.keys()], taken: taken.length, replaced };
   }
 }
 
@@ -161,6 +166,6 @@ function readNotes(text) {
   return new Map(Object.entries(all).map(([key, n]) => {
     if (typeof n?.text !== "string" || n.text.length > LONGEST) throw new Error(`interpretations.${key}: a "text" of at most ${LONGEST} characters is expected`);
     if (!key || key.length > 300) throw new Error(`${key.slice(0, 60)}: a name of 1 to 300 characters is expected`);
-    return [key, { text: n.text, starred: n.starred === true, lastModified: n.lastModified }];
+    return [key.toWellFormed?.() ?? key, { text: n.text, starred: n.starred === true, lastModified: n.lastModified }];
   }));
 }

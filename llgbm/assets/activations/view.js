@@ -84,7 +84,7 @@ function cosinesCard(seen) {
   const rows = (seen.cosines ?? []).filter(([id]) => page.byId.has(id)).map(([id, cosine]) => {
     const meter = element("i", { class: cosine > 0 ? "positive" : "negative" });
     meter.style.width = `${100 * Math.min(1, Math.abs(cosine))}%`;
-    return element("li", {}, element("a", { href: link(page.byId.get(id)), textContent: shortName(page.byId.get(id)) }), element("span", { class: "meter", "aria-hidden": "true" }, meter), element("span", { class: "num", textContent: signed(+cosine.toFixed(2)) }));
+    return element("li", {}, element("a", { href: link(page.byId.get(id)), textContent: shortName(page.byId.get(id)) }), element("span", { class: "meter", "aria-hidden": "true" }, meter), element("span", { class: "num", textContent: `${cosine > 0 ? "+" : ""}${cosine.toFixed(2).replace("-", "−")}` }));
   });
   return element("section", { class: "card", "aria-label": "Nearest directions" }, element("header", {}, element("h3", { textContent: "Nearest directions" }), element("span", { class: "soft", textContent: "cosine" })), rows.length ? element("ul", { class: "cosines" }, ...rows) : element("p", { class: "soft", textContent: "None was computed." }));
 }
