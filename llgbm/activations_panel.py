@@ -298,7 +298,7 @@ def _tell_source(self: ActivationsPanel):
         d = c.data["dataset"]
         self.from_.value = f"<span class='soft'>From {escape(whole_text(d['name']))}: {d['texts']:,} texts, {d['tokens']:,} tokens. Kept in {escape(self.inspector.folder_of(self.id) / DATA)}, notes in {escape(self.notes.path)}.</span>"
 
-# %% ../nbs/42_activations_panel.ipynb #d5f831b9
+# %% ../nbs/42_activations_panel.ipynb #76182b21
 @patch
 def turn_to(
     self: ActivationsPanel,
@@ -309,7 +309,7 @@ def turn_to(
     self.chosen = id
     data = direction_data(self.inspection, id)
     self.head.show(data=data | dict(seen={k: v for k, v in data["seen"].items() if k not in ("positive", "negative", "effects")}))
-    self.body.show(data=data)
+    self.body.show(data=data | dict(adapter=self.id))
     self.refresh_notes()
     self.refresh_list()
     self._show_live()
@@ -354,9 +354,10 @@ def write(
     text: str,
     starred: bool,
     base: Note | None = None,  # what was changed; by default the note as it was seen last
+    notes: Interpretations | None = None, # by default those of the adapter that is shown
 ) -> Note: # as it is in the file now
     "Save a note, merged with a newer one. Raises as `Interpretations.put`."
-    note = self.notes.put(key, Note(text, starred), base)
+    note = (notes or self.notes).put(key, Note(text, starred), base)
     self.errors.dismiss("saving a note")
     self.refresh_notes()
     if self.starred.value or self.words.value: self.refresh_list()
@@ -365,9 +366,11 @@ def write(
 @patch
 def _save(self: ActivationsPanel, message):
     "Save what was written in the browser, and say so."
-    base = message.get("base") or {}
-    note = self.write(message["note"], message["text"], message["starred"], Note(base.get("text", ""), base.get("starred", False), base.get("lastModified")))
-    self.body.send(sendable(dict(saved=message["note"], number=message["number"], note=_note(note))))
+    base, about = message.get("base") or {}, message.get("adapter") or self.id
+    notes = self.notes if about == self.id else self.inspector.notes(about)       # another adapter was opened while this was written
+    note = None
+    try: note = _note(self.write(message["note"], message["text"], message["starred"], Note(base.get("text", ""), base.get("starred", False), base.get("lastModified")), notes))
+    finally: self.body.send(sendable(dict(heard=message["note"], adapter=about, number=message["number"], note=note)))
 
 # %% ../nbs/42_activations_panel.ipynb #c59ddbf2
 @patch

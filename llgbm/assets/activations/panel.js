@@ -3,34 +3,39 @@
 const root = element("div", { class: "llgbm-act" }), tip = element("div", { class: "tip", hidden: true, role: "presentation" });
 let page = { byId: new Map(), directions: [], importance: null };       // what view.js looks up
 
-// -- notes: edits live here until the kernel has written them, each with the note that it began from
+// -- notes: edits live here until the kernel has written them, each with the note that it began from and the adapter that it is about
 const EMPTY = { text: "", starred: false, lastModified: null };
-const mine = new Map();                                   // key → {text, starred, base, number, timer, sent}
+const mine = new Map();                                   // adapter and key → {adapter, key, text, starred, base, number, timer, sent, waiting}
+const AGAIN = 5000;                                       // milliseconds until what could not be written is sent again
 let edits = 0;
+const adapter = () => model.get("data").adapter ?? "", about = key => `${adapter()}\u0000${key}`;
 const notes = {
-  get: key => mine.get(key) ?? model.get("notes")[key] ?? EMPTY,
+  get: key => mine.get(about(key)) ?? model.get("notes")[key] ?? EMPTY,
   edit(key, change) {
-    const before = mine.get(key), { text, starred } = notes.get(key);
+    const at = about(key), before = mine.get(at), { text, starred } = notes.get(key);
     clearTimeout(before?.timer);
-    mine.set(key, { text, starred, ...change, base: before?.base ?? notes.get(key), sent: before?.sent, number: ++edits, timer: setTimeout(() => sendNote(key), "text" in change ? 400 : 0) });
+    mine.set(at, { adapter: adapter(), key, text, starred, ...change, base: before?.base ?? notes.get(key), sent: before?.sent, waiting: before?.waiting, number: ++edits, timer: setTimeout(() => sendNote(at), "text" in change ? 400 : 0) });
     paintNotes(root, [key]);
   },
 };
-function sendNote(key) {
-  const note = mine.get(key), { text, starred, base, number } = note;
+function sendNote(at, last = false) {                     // one version of a note after the other, or a kernel that is busy takes them for those of several people
+  const note = mine.get(at), { adapter, key, text, starred, base, number } = note;
   clearTimeout(note.timer);
   note.timer = null;
-  note.sent = text;
-  model.send({ note: key, text, starred, base, number });
+  if (note.waiting && !last) return;
+  [note.sent, note.waiting] = [text, true];
+  model.send({ note: key, adapter, text, starred, base, number });
 }
-function noteHeard({ saved, number, note }) {
-  const now = mine.get(saved);
+function noteHeard({ heard, adapter, number, note }) {
+  const at = `${adapter}\u0000${heard}`, now = mine.get(at);
   if (!now) return;
-  if (now.number !== number) { if (note.text === now.sent) now.base = note; return; }      // edited again since; what was merged meanwhile isn't in the field
-  mine.delete(saved);
-  paintNotes(root, [saved]);
+  now.waiting = false;
+  if (!note) { now.timer ??= setTimeout(() => sendNote(at), AGAIN); return; }
+  if (now.number === number) { mine.delete(at); paintNotes(root, [heard]); return; }
+  if (note.text === now.sent) now.base = note;            // else what was merged meanwhile isn't in the field
+  if (!now.timer) sendNote(at);                           // edited again since
 }
-const sendAll = () => { for (const [key, note] of mine) if (note.timer) sendNote(key); };
+const sendAll = last => { for (const [at, note] of mine) if (note.timer || note.sent !== note.text) sendNote(at, last); };
 
 // -- ways to elsewhere
 const go = d => model.send({ go: d.id });
@@ -135,7 +140,9 @@ function headPart() {
     const d = directionOf(data), seen = data.seen, title = element("h2", { textContent: longName(d) }, element("small", { class: "soft path", textContent: d.module.module }));
     const told = facts(d, seen).filter((f, i) => seen.count || /strength/.test(f.firstChild.textContent));
     const steps = element("div", { class: "steps" }, element("button", { onclick: () => step(-1), "aria-label": "Previous direction", title: "Previous in the list", textContent: "‹" }), element("button", { onclick: () => step(1), "aria-label": "Next direction", title: "Next in the list", textContent: "›" }));
+    const at = [...root.querySelectorAll(".steps button")].indexOf(document.activeElement);
     root.replaceChildren(element("header", { class: "headline" }, title, steps), element("dl", { class: "facts" }, ...told), tip);
+    steps.children[at]?.focus({ preventScroll: true });     // who uses keys stays where they were
   } };
 }
 function bodyPart() {
@@ -185,11 +192,11 @@ function start() {
     model.send({ go: decodeURIComponent(a.getAttribute("href").slice(1)) });
   });
   root.addEventListener("keydown", e => { if (e.target.tagName === "TEXTAREA") e.stopPropagation(); });      // keys of the notebook
-  root.addEventListener("focusout", sendAll);
+  root.addEventListener("focusout", () => sendAll(false));
   const listen = { "change:data": () => part.data(), "change:now": () => part.now?.(), "change:notes": () => part.notes?.(), "msg:custom": noteHeard };
   for (const [what, call] of Object.entries(listen)) model.on(what, call);
   el.style.overflow = "visible";                          // tips reach beyond
   el.append(root);
   part.data(); part.now?.();
-  return () => { sendAll(); for (const [what, call] of Object.entries(listen)) model.off(what, call); };
+  return () => { sendAll(true); for (const [what, call] of Object.entries(listen)) model.off(what, call); };
 }
