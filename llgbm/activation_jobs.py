@@ -44,7 +44,7 @@ def texts_of(
     try: return open_texts(dataset, field, split)
     except (OSError, ValueError, ImportError) as e: raise type(e)(f"{e}{near_names(dataset, ['lab', *known])}") from e
 
-# %% ../nbs/85_activation_jobs.ipynb #069f6a8b
+# %% ../nbs/85_activation_jobs.ipynb #8e9e865c
 DATA_FILE, PAGE_FILE, NOTES_FILE = "activations_data.json", "activations.html", "interpretations.json"
 
 def data_file(
@@ -94,6 +94,7 @@ def collect_job(
 ) -> Collected:
     "Collect what fires each direction of an adapter, and write it down. Raises `ValueError` naming file and field, and as `collect`, `texts_of` and `open_base`."
     if importance < 0: raise ValueError(f"importance: a number of texts from 0 on is wanted, got {importance}")
+    if ablate and not importance: raise ValueError("ablate: needs texts to measure importance on, and importance is 0")
     path, adapter, texts = data_file(output), _open_adapter(lora_path, name, check_base), texts_of(dataset, field, split)      # the cheap mistakes first
     if path.is_dir(): raise IsADirectoryError(f"{path}: is a folder; name a file in it")
     base, state = open_base(model, device), path.with_suffix(".state")
