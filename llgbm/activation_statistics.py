@@ -88,7 +88,7 @@ def shown_bins(
     np.add.at(out, (start + used) // g - lo, counts[used])
     return [math.ldexp(lo * g, e), math.ldexp((lo + bins) * g, e)], out.tolist()
 
-# %% ../nbs/40_activation_statistics.ipynb #01e1a240
+# %% ../nbs/40_activation_statistics.ipynb #b57c9a28
 POSITION_BITS = 24     # of an order: texts of up to 16 million tokens
 
 def _mix(x):
@@ -106,8 +106,8 @@ def context_keys(
     "Hash every token with the tokens in the window before it."
     ids = ids.astype(np.int64).astype(np.uint64) + np.uint64(1)
     h = np.zeros_like(ids)
-    for back in range(min(window, ids.shape[1] - 1), -1, -1):
-        h[:, back:] ^= ids[:, :ids.shape[1] - back]                                # nothing before the text
+    for back in range(window, -1, -1):                                             # as many rounds however short the batch
+        h[:, back:] ^= ids[:, :max(0, ids.shape[1] - back)]                        # nothing before the text
         h = _mix(h)
     return h.view(np.int64)
 
@@ -239,7 +239,7 @@ def _rows(self, rows):
     part |= {f: getattr(self, f)[:, rows] for f in ("strength", "order", "key", "shown", "values")}
     return Statistics(self.k, self.window, self.tokens, self.pairs, sums=self.sums[..., rows], drawn=self.drawn, sample=self.sample[:, rows], **part)
 
-# %% ../nbs/40_activation_statistics.ipynb #6450a47f
+# %% ../nbs/40_activation_statistics.ipynb #d3f2e807
 def _around(full, row, at, batch, window):
     "Tokens and values around columns `at` (h,) of rows (h,) of `full` (D, R·T): (h, 2·window + 1)."
     T, at = batch.ids.shape[1], at.cpu()
@@ -260,7 +260,7 @@ def _list(self, side, x, best, full, batch, places):
     v, o, key = (torch.cat(p, 1) for p in zip(old, (v, places.order[i], places.key[i])))
     pick = choose_top(v, o, key, k)
     real, take = pick >= 0, pick.clamp(min=0)
-    new = [t.gather(1, take).where(real, 0) for t in (v, o, key)] + [t.gather(1, take.clamp(max=k - 1)[..., None].expand_as(t)) for t in old[3:]]
+    new = [t.gather(1, take).where(real, 0) for t in (v, o, key)] + [t.gather(1, take.clamp(max=k - 1)[..., None].expand_as(t)).where(real[..., None], 0) for t in old[3:]]
     row, place = (real & (pick >= k)).nonzero().T
     new[3][row, place], new[4][row, place] = _around(full, hot[row], places.at[i[row, pick[row, place] - k]], batch, self.window)
     for f, t in zip(("strength", "order", "key", "shown", "values"), new): getattr(self, f)[side][hot] = t
