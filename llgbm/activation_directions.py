@@ -83,19 +83,23 @@ def reweigh(
         pairs[m] = pairs[m]._replace(B=pairs[m].B * factor.to(pairs[m].B))
     return replace(adapter, pairs=pairs)
 
-# %% ../nbs/40_activation_directions.ipynb #21017d3f
+# %% ../nbs/40_activation_directions.ipynb #58cd4d2a
 def _norm_modules(model, width):
     return [m for m in model.modules() if not list(m.children()) and isinstance(w := getattr(m, "weight", None), Tensor) and w.shape == (width,)]
+
+def _layers(model): return [layer for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == getattr(model.config, "num_hidden_layers", None) for layer in m]
 
 @torch.no_grad()
 def reading_norms(
     model: nn.Module,        # the base
     modules: Sequence[str],  # module paths
-) -> dict[str, nn.Module | None]: # module path → the norm that it reads through; None where it reads something else
+) -> dict[str, nn.Module | None]: # module path → the norm that it reads through, an identity where it reads the stream as it is; None where it reads something else
     "Find out which modules read the residual stream."
     outs, found, width = [], {}, model.get_input_embeddings().embedding_dim
     def given(name): return lambda mod, args: found.__setitem__(name, next((n for n, o in outs if o.data_ptr() == args[0].data_ptr() and o.shape == args[0].shape), None))
+    def entered(layer, args, kwargs): outs.append((nn.Identity(), next(v for v in (*args, *kwargs.values()) if isinstance(v, Tensor))))
     with ExitStack() as stack:
+        for layer in _layers(model): stack.callback(layer.register_forward_pre_hook(entered, with_kwargs=True).remove)
         for n in _norm_modules(model, width): stack.callback(n.register_forward_hook(lambda mod, args, out: outs.append((mod, out))).remove)
         for name in modules: stack.callback(model.get_submodule(name).register_forward_pre_hook(given(name)).remove)
         model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), use_cache=False)
@@ -103,11 +107,11 @@ def reading_norms(
 
 @torch.no_grad()
 def through_norm(
-    norm: nn.Module | None, # as a transformer has them; None changes nothing
+    norm: nn.Module | None, # as a transformer has them; None and an identity change nothing
     v: Tensor,              # (…, d) float32
 ) -> Tensor:                # (…, d)
     "Turn what is read from a norm's output into what is read from its input: multiply by its gains, then take away the mean where the norm does."
-    return v if norm is None else _centred(norm, v * _gains(norm, v))
+    return v if norm is None or isinstance(norm, nn.Identity) else _centred(norm, v * _gains(norm, v))
 
 def _centred(norm, v): return v - v.mean(-1, keepdim=True) if isinstance(norm, nn.LayerNorm) else v
 
