@@ -95,6 +95,21 @@ def test_keys(visit, small):
     pg.keyboard.press('ArrowDown')
     expect(note(pg, f'{order[1]["id"]}_positive')).to_be_visible()
 
+def test_focus_stays_where_it_was(visit, small):
+    pg = visit.open(small[0])
+    pg.focus('[title="Next (j)"]')
+    for n in 1, 2:
+        pg.keyboard.press('Enter')
+        expect(pg.locator(f'.row[aria-selected=true][aria-posinset="{n + 1}"]')).to_have_count(1)
+        expect(pg.locator('[title="Next (j)"]')).to_be_focused()
+    here = heading(pg).text_content()
+    pg.focus('.skip')
+    pg.keyboard.press('Enter')
+    expect(pg.locator('main')).to_be_focused()
+    pg.evaluate("location.hash = 'no-direction'")
+    expect(heading(pg)).to_have_text(here)
+    assert shown(pg) == 'no-direction'
+
 def test_layers_addresses_and_links(visit, small):
     path, _ = small
     pg = visit.open(path.as_uri() + '#layer_1_up_proj_d1')
@@ -199,6 +214,18 @@ def test_notes_stay_in_the_browser(visit, small):
     assert rows(one) == [name(ranked(data)[0])]
     expect(one.locator('#saved')).to_have_text('2 notes in this browser')
 
+def test_full_browser_says_so_before_notes_are_lost(visit, small):
+    pg, asked = visit.open(small[0]), []
+    pg.on('dialog', lambda d: (asked.append(d.type), d.accept()))
+    pg.evaluate("() => { for (let n = 2 ** 22; n >= 1; n = n > 1 ? n >> 1 : 0) for (let i = 0; ; i++) try { localStorage.setItem(`fill-${n}-${i}`, 'x'.repeat(n)); } catch { break; } }")
+    field = pg.locator('textarea').first
+    field.press_sequentially('nowhere to go')
+    expect(pg.locator('#problem')).to_contain_text('Not saved: this browser has no room left: export your notes')
+    with pg.expect_download() as found: pg.click('#export')
+    assert 'nowhere to go' in [n['text'] for n in json.loads(found.value.path().read_text())['interpretations'].values()]
+    pg.goto('about:blank')
+    assert asked == ['beforeunload']
+
 def test_export_and_import(visit, chromium, small, folder):
     path, data = small
     pg, (a, b) = visit.open(path), (f'{d["id"]}_positive' for d in ranked(data)[:2])
@@ -212,7 +239,7 @@ def test_export_and_import(visit, chromium, small, folder):
     older = dict(interpretations={a: dict(text='an old one', starred=False, lastModified='2020-01-01T00:00:00Z')})
     (folder/'older.json').write_text(json.dumps(older))
     pg.set_input_files('#file', folder/'older.json')
-    expect(pg.locator('#problem')).to_contain_text('1 note in older.json: 0 taken')
+    expect(pg.locator('#problem .done')).to_contain_text('1 note in older.json: 0 taken; 1 left out, as yours are the same or newer')
     pg.set_input_files('#file', folder/'newer.json')
     expect(note(pg, a)).to_have_value('polite, newer')
     pg.get_by_role('button', name='Put mine back').click()
@@ -268,6 +295,7 @@ def test_two_tabs_of_the_server(visit, small, tmp_path):
         one.keyboard.press('Escape'); one.locator('#main').focus(); one.keyboard.press('j')
         expect(note(one, b)).to_have_value('from a notebook')
         visit.broken = [m for m in visit.broken if 'ERR_FAILED' not in m]
+        visit.away = True                                                  # the pages may ask once more than there is a server
     assert json.loads(notes.path.read_text())['interpretations'][a]['starred'] is True
     assert set(visit.requests) == {url, f'{url}notes'}
 

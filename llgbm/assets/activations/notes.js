@@ -34,7 +34,7 @@ class InBrowser {                                         // one item for every 
       const now = JSON.parse(this.box.getItem(this.prefix + key) ?? "null");
       if ((now?.lastModified ?? null) !== base) { conflicts[key] = now ?? { ...EMPTY, lastModified: null }; continue; }
       saved[key] = { ...now, ...mine, lastModified: lastModified ?? stamp(now) };
-      this.box.setItem(this.prefix + key, JSON.stringify(saved[key]));
+      try { this.box.setItem(this.prefix + key, JSON.stringify(saved[key])); } catch { throw new Error("this browser has no room left: export your notes before you close this page"); }
     }
     return { saved, conflicts };
   }
