@@ -294,6 +294,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'llgbm.activations._begin': ('activations.html#_begin', 'llgbm/activations.py'),
                                    'llgbm.activations._check_lengths': ('activations.html#_check_lengths', 'llgbm/activations.py'),
                                    'llgbm.activations._columns': ('activations.html#_columns', 'llgbm/activations.py'),
+                                   'llgbm.activations._compared': ('activations.html#_compared', 'llgbm/activations.py'),
                                    'llgbm.activations._examples': ('activations.html#_examples', 'llgbm/activations.py'),
                                    'llgbm.activations._fits': ('activations.html#_fits', 'llgbm/activations.py'),
                                    'llgbm.activations._join': ('activations.html#_join', 'llgbm/activations.py'),

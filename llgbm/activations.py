@@ -6,8 +6,8 @@
 __all__ = ['FORM', 'capturing', 'capture', 'CaptureSettings', 'World', 'this_world', 'Part', 'save_part', 'load_part', 'merged',
            'batch_tokens', 'check_form', 'Activations', 'check_activations', 'collect', 'model_name']
 
-# %% ../nbs/40_activations.ipynb #fd730527
-import math, os, re, time
+# %% ../nbs/40_activations.ipynb #6115dba5
+import math, os, re, time, warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -83,7 +83,7 @@ def capture(
     "Run texts through the adapted model and return every direction's values."
     with capturing(model, adapter) as run: return run(ids)
 
-# %% ../nbs/40_activations.ipynb #dc0e2b05
+# %% ../nbs/40_activations.ipynb #2200f066
 @dataclass(frozen=True)
 class CaptureSettings:
     "How to collect activations. Raises `ValueError` naming the field that makes no sense."
@@ -97,10 +97,10 @@ class CaptureSettings:
     num_examples: int | None = None  # texts to read; None: all
 
     def __post_init__(self):
-        for f, least in dict(top_k=1, context_window=0, bins=2, max_length=1, num_examples=1).items():
+        for f, (least, most) in dict(top_k=(1, 1000), context_window=(0, 1000), bins=(2, 1000), max_length=(1, None), num_examples=(1, None)).items():
             v = getattr(self, f)
             if v is None and f == "num_examples": continue
-            if isinstance(v, bool) or not isinstance(v, int) or v < least: raise ValueError(f"{f} must be a whole number from {least} on, got {v!r}")
+            if isinstance(v, bool) or not isinstance(v, int) or v < least or most and v > most: raise ValueError(f"{f} must be a whole number from {least} {f'to {most}' if most else 'on'}, got {v!r}")
         if self.directions not in (None, "canonical", "rows"): raise ValueError(f"directions {self.directions!r}: there are 'canonical' and 'rows'")
 
 # %% ../nbs/40_activations.ipynb #ddce891b
@@ -226,11 +226,11 @@ def _join(run, part):
     run.world.wait()                                    # nobody tidies up before all have read
     return out
 
-# %% ../nbs/40_activations.ipynb #3455635b
+# %% ../nbs/40_activations.ipynb #77f05ee0
 def _prepare_state(run, texts, adapter, how):
     "Make sure that what lies in the state folder belongs to this run."
     if run.state is None: return
-    key = dict(version=1, adapter=adapter.fingerprint(), base=base_fingerprint(run.base.model), tokenizer=tokenizer_fingerprint(run.base.tokenizer), dtype=str(run.base.model.dtype),
+    key = dict(version=2, adapter=adapter.fingerprint(), base=base_fingerprint(run.base.model), tokenizer=tokenizer_fingerprint(run.base.tokenizer), dtype=str(run.base.model.dtype),
                template=run.base.tokenizer.chat_template, texts=texts.fingerprint, settings=asdict(run.settings), directions=how, max_tokens=run.max_tokens, block=run.block)
     file = run.state / "settings.json"
     if run.world.rank == 0 and not (file.exists() and file.read_bytes() == to_json(key).encode()):
@@ -393,7 +393,7 @@ def _report(run, turned, part):
         return dict(id=m.ids[i], index=i, strength=m.strengths[i], **facts, positive=lists[0], negative=lists[1], effects=effect, cosines=near, importance=None)
     return [dict(module=m.module, layer=m.layer, proj=m.proj, kind=m.kind, directions=[direction(m, i, *next(known)) for i in range(len(m.ids))]) for m in run.modules]
 
-# %% ../nbs/40_activations.ipynb #47e3ab15
+# %% ../nbs/40_activations.ipynb #1d103c3e
 def collect(
     base: Base,
     adapter: LoraAdapter | str | Path,                # a value, or a PEFT directory
@@ -438,15 +438,22 @@ def _activations(run, adapter, turned, how, name, reader, part):
     dataset = dict(name=name, texts=reader.texts, tokens=part.statistics.tokens, duplicates=reader.duplicates, truncated=part.cut)
     return Activations(dict(version=1, base=base, adapter=about, directions=how, dataset=dataset, settings=asdict(run.settings), modules=_report(run, turned, part)))
 
-def _with_importance(run, turned, texts, n, ablate, progress, acts):
-    "The same activations, their directions ranked."
-    if not n: return acts
+def _compared(run, texts, n):
+    "Batches of `n` different texts, and after which of their tokens to compare: what foretells answers, where there are any."
     s, tok = run.settings, run.base.tokenizer
     items = sample_texts(texts, n, s.num_examples)
     tokens, _ = tokenize(tok, items, s.chat, _limit(run))
     starts = torch.tensor([a if (a := answer_start(tok, x, s.chat)) < len(t) else 0 for x, t in zip(items, tokens)])        # all of a text whose answer is out of reach
     batches = token_batches(tokens, 0, compared_tokens(run.base.model, run.max_tokens), () if s.special_tokens else special_ids(tok), padding(tok))
-    batches = [(b.ids, b.counted & (torch.arange(b.ids.shape[1]) >= starts[b.texts, None] - 1)) for b in batches]       # answers, where there are any: the token before one foretells it
+    return [(b.ids, b.counted & (torch.arange(b.ids.shape[1]) >= starts[b.texts, None] - 1)) for b in batches]
+
+def _with_importance(run, turned, texts, n, ablate, progress, acts):
+    "The same activations, their directions ranked."
+    if not n: return acts
+    batches = _compared(run, texts, n)
+    if not any(at.any() for _, at in batches):
+        warnings.warn(f"{texts.name}: importance is left out, none of the {n} texts to measure it on has a token that counts")
+        return acts
     found = measure_importance(run.base.model, turned, run.modules, batches, run.max_tokens, ablate, *run.world, progress=progress)
     ranks = {i: r for r, i in enumerate(sorted(range(len(acts)), key=lambda i: -found.shares[i]), 1)}
     for i, d in enumerate(d for m in acts.modules for d in m["directions"]): d["importance"] = dict(share=found.shares[i], kl=found.kl and found.kl[i], rank=ranks[i])

@@ -154,7 +154,7 @@ class Careful:
             await send(message)
         await self.app(scope, receive, with_headers)
 
-# %% ../nbs/41_notes_server.ipynb #84f11640
+# %% ../nbs/41_notes_server.ipynb #54da18a6
 def listen(
     port: int, # 0 for any that is free
 ) -> socket.socket:
@@ -175,8 +175,8 @@ def serve(
     ready: Callable[[str], Any] = print,         # told where the page is, when it can be opened
 ) -> None:
     "Serve a page on 127.0.0.1 until interrupted, and keep its notes in a file. Raises as `served_page` and `listen`."
-    content, notes = served_page(page), Interpretations(interpretations_file)
     with listen(port) as s, suppress(KeyboardInterrupt):
+        content, notes = served_page(page), Interpretations(interpretations_file)
         server = uvicorn.Server(uvicorn.Config(notes_app(content, notes), log_level="warning", server_header=False))
         if notes.problem: ready(notes.problem)
         ready(f"http://127.0.0.1:{s.getsockname()[1]}/ keeps notes in {interpretations_file}; Ctrl-C ends it")

@@ -295,7 +295,7 @@ def test_two_tabs_of_the_server(visit, small, tmp_path):
         one.keyboard.press('Escape'); one.locator('#main').focus(); one.keyboard.press('j')
         expect(note(one, b)).to_have_value('from a notebook')
         visit.broken = [m for m in visit.broken if 'ERR_FAILED' not in m]
-        visit.away = True                                                  # the pages may ask once more than there is a server
+        visit.away = True                                                  # the page may ask once more than there is a server
     assert json.loads(notes.path.read_text())['interpretations'][a]['starred'] is True
     assert set(visit.requests) == {url, f'{url}notes'}
 
@@ -308,6 +308,7 @@ def test_a_long_import_reaches_the_file(visit, small, tmp_path):
         pg.set_input_files('#file', tmp_path/'many.json')
         until(lambda: len(notes.read()) == 300)
         expect(pg.locator('#saved')).to_have_text('300 notes in the file')
+        visit.away = True
     assert {k: (n.text, n.starred, n.lastModified) for k, n in notes.read().items()} == {k: (n['text'], n['starred'], '2025-07-21T05:00:10.069Z') for k, n in many.items()}
 
 def test_full_disk(visit, small, tmp_path, monkeypatch):
@@ -326,6 +327,7 @@ def test_full_disk(visit, small, tmp_path, monkeypatch):
         until(lambda: notes.read().get(key, Note()).text == 'not to be lost')
         expect(pg.locator('#problem')).to_be_hidden()
         visit.broken = [m for m in visit.broken if '507' not in m]
+        visit.away = True
 
 def test_server_goes_and_comes(visit, small, tmp_path):
     path, data = small
@@ -342,6 +344,7 @@ def test_damaged_notes_are_kept_aside(visit, small, tmp_path):
     notes = Interpretations(tmp_path/'interpretations.json')
     with served(path, notes) as url:
         expect(visit.open(url).locator('#problem')).to_contain_text('damaged and is kept as interpretations.json.damaged-')
+        visit.away = True
     [aside] = tmp_path.glob('interpretations.json.damaged-*')
     assert aside.read_text() == '{"interpretations": {"layer_'
 
