@@ -96,27 +96,39 @@ def _files(path):
     if not found: raise FileNotFoundError(f"{path}: holds no {', '.join(JSON_LINES)} or .txt file")
     return found
 
-# %% ../nbs/40_activation_texts.ipynb #3de56d24
+# %% ../nbs/40_activation_texts.ipynb #78384327
 def _datasets():
     try: import datasets
-    except ImportError as e: raise ImportError(f"Hub datasets need the package datasets ({e}): pip install datasets; or give a .jsonl or .txt file") from e
+    except ImportError as e: raise ImportError(f"datasets of Hugging Face need the package datasets ({e}): pip install 'llgbm[datasets]'; or give a .jsonl or .txt file") from e
     return datasets
 
-def _from_datasets(name, data, field):
-    return TextSet(name, hash_json([name, str(getattr(data, "_fingerprint", "")), field]), lambda: (read_item(r, field, f"{name}, record {i}") for i, r in enumerate(data)))
+def _from_records(name, data, field, *content):
+    return TextSet(name, hash_json([name, field, *content]), lambda: (read_item(r, field, f"{name}, record {i}") for i, r in enumerate(data)))
 
-def _hub_set(source, field, split):
-    if source.count("/") > 1 or Path(source).suffix.lower() in (*JSON_LINES, ".json", ".txt") or source.startswith((".", "~")):
+def _from_disk(path, field):
+    data = _datasets().load_from_disk(str(path))
+    return _from_records(path.name, data, field, data._fingerprint)
+
+def _check_id(source, name):
+    "Raise `FileNotFoundError` for what is meant as a path, and leads nowhere."
+    if not Path(name).is_dir() and (source.count("/") > 1 or Path(source).suffix.lower() in (*JSON_LINES, ".json", ".txt") or source.startswith((".", "~"))):
         raise FileNotFoundError(f"{source}: no such file or folder")
+
+def _from_dataset(source, field, split):
+    "A dataset of the Hub, or a folder that holds one, as it streams."
     name, _, config = source.partition(":")
-    try: data = _datasets().load_dataset(name, config or None, split=split, streaming=True)
+    _check_id(source, name)
+    try:
+        builder = _datasets().load_dataset_builder(name, config or None)
+        data = builder.as_streaming_dataset(split=split)
     except (OSError, ValueError) as e:
         kind = next(k for k in (FileNotFoundError, OSError, ValueError) if isinstance(e, k))       # its own may want more than a text
         raise kind(f"{source} is neither a file nor a dataset that can be loaded (split {split!r}): {str(e) or type(e).__name__}") from e
-    return _from_datasets(f"{source}, {split}", data, field)
+    here = [hash_file(p) for p in sorted(Path(name).rglob("*")) if p.is_file()] if Path(name).is_dir() else []
+    return _from_records(f"{Path(name).name if here else source}, {split}", data, field, builder.config.name, builder.hash, *here)
 
 def open_texts(
-    source: str | Path | Sequence | TextSet, # a .jsonl or .txt file, a folder of them or of a saved dataset, a dataset's id (id:configuration), or texts
+    source: str | Path | Sequence | TextSet, # a .jsonl or .txt file, a folder of them, a dataset's id or folder (id:configuration), or texts
     field: str | None = None,                # where records hold the text; None: where it usually is
     split: str = "train",                    # of a dataset
 ) -> TextSet:
@@ -126,9 +138,9 @@ def open_texts(
         items = [read_item(r, field, f"item {i}") for i, r in enumerate(source)]
         return TextSet("texts", hash_json(items), lambda: iter(items))
     path = Path(source).expanduser()
-    if not path.exists(): return _hub_set(str(source), field, split)
+    if not path.exists() or any(path.rglob("*.parquet")): return _from_dataset(str(path) if path.exists() else str(source), field, split)
     if (path / "dataset_dict.json").exists(): path = path / split
-    if (path / "dataset_info.json").exists(): return _from_datasets(path.name, _datasets().load_from_disk(str(path)), field)
+    if (path / "dataset_info.json").exists(): return _from_disk(path, field)
     files = _files(path)
     return TextSet(path.name, hash_json([field, *map(hash_file, files)]), lambda: (t for f in files for t in _file_items(f, field)))
 
