@@ -6,7 +6,7 @@
 __all__ = ['page_style', 'sendable', 'Drawing', 'list_data', 'direction_data', 'live_data', 'heat', 'ActivationsPanel',
            'activations_panel']
 
-# %% ../nbs/42_activations_panel.ipynb #6eca0b52
+# %% ../nbs/42_activations_panel.ipynb #9398c749
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,12 +23,11 @@ from .activation_inspection import DATA, ORDERS, Inspection, Inspector, Opened, 
 from .activation_texts import TextSet, open_texts
 from .activations import CaptureSettings
 from .amplification import Where
-from .amplification_tab import WeightField
 from .generation import Generations, Sampling, Token
 from .interpretations import Interpretations, Note, whole_text
 from .lab import open_base
 from .models import Base
-from .views import Debounce, Feed, Panel, Sample, card, escape, row, sample_cards
+from .views import Debounce, Feed, Panel, Sample, SliderNumber, card, escape, row, sample_cards
 
 # %% ../nbs/42_activations_panel.ipynb #55f95de5
 def _asset(name): return (files("llgbm") / "assets" / "activations" / name).read_text(encoding="utf-8")
@@ -128,14 +127,14 @@ def heat(
     most = max(scores, default=0) or 1.
     return [round(100 * (s / most) ** .5) for s in scores]
 
-# %% ../nbs/42_activations_panel.ipynb #50a6d9f2
+# %% ../nbs/42_activations_panel.ipynb #5ccf20f5
 _CSS = """
 .llgbm .llgbm-looking{display:grid!important;grid-template-columns:300px minmax(0,1fr);gap:14px;align-items:start}.llgbm-looking>*{margin:0!important;min-width:0}
 .llgbm .llgbm-lookside{position:sticky;top:12px}.llgbm-lookside .llgbm-card{padding:12px 14px;gap:8px}.llgbm-looking .llgbm-stack>*{margin:0!important}
 .llgbm .llgbm-looking .widget-text,.llgbm .llgbm-looking .widget-combobox,.llgbm .llgbm-looking .widget-dropdown,.llgbm .llgbm-looking .widget-textarea{width:100%;margin:0;max-width:none}.llgbm .llgbm-looking .widget-dropdown>select{width:100%;max-width:none}.llgbm .llgbm-looking .widget-text input{height:32px}.llgbm .llgbm-looking .widget-dropdown,.llgbm .llgbm-looking .widget-dropdown>select{height:32px!important;line-height:1.3}.llgbm .llgbm-looking .widget-dropdown>select{padding:0 4px!important}
 .llgbm .llgbm-filters{display:grid!important;grid-template-columns:minmax(0,5fr) minmax(0,6fr);gap:8px}.llgbm-filters>*{margin:0!important}.llgbm .llgbm-filters .jupyter-button{width:100%;margin:0}.llgbm .jupyter-button.mod-active{background:var(--hover);border-color:var(--accent);color:var(--ink)}
 .llgbm .llgbm-textbox textarea{min-height:58px;field-sizing:content;max-height:240px;resize:vertical;font-size:15px!important}
-.llgbm .llgbm-steer{display:grid!important;grid-template-columns:auto minmax(0,1fr);gap:8px 16px;align-items:center}.llgbm-steer>*{margin:0!important}.llgbm-weightfield{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm-weightfield>*{margin:0!important;width:auto}.llgbm .llgbm-weightfield .widget-slider{width:100%}.llgbm .llgbm-weightfield .widget-text{width:78px}
+.llgbm .llgbm-steer{display:grid!important;grid-template-columns:auto minmax(0,1fr);gap:8px 16px;align-items:center}.llgbm-steer>*{margin:0!important}.llgbm .llgbm 
 .llgbm .llgbm-short{width:auto!important}.llgbm .llgbm-short .widget-text,.llgbm .llgbm-short.widget-text{width:76px!important}.llgbm .widget-checkbox{width:auto;margin:0}.llgbm-looking .soft{overflow-wrap:anywhere}.llgbm .llgbm-grow{flex:1 1 240px;width:auto!important}.llgbm .llgbm-now{display:flex!important;gap:10px;align-items:center;justify-content:space-between;min-height:26px}.llgbm-now>*{margin:0!important}.llgbm .llgbm-now .jupyter-button{height:26px;line-height:24px}.llgbm .llgbm-now .jupyter-button:disabled{display:none}
 .llgbm-act{position:relative;width:100%;min-width:0;color:var(--ink)}.llgbm-act .tip{position:absolute;z-index:8;pointer-events:none;background:var(--ink);color:var(--card);border-radius:6px;padding:2px 8px;font-size:12.5px;line-height:1.5;white-space:pre;width:max-content;max-width:100%;overflow:hidden;text-overflow:ellipsis}.llgbm-act .tip[hidden]{display:none}
 .llgbm-act .list{position:relative;height:clamp(260px,calc(100vh - 470px),620px);overflow-y:auto;border-top:1px solid var(--line)}.llgbm-act .list:focus-visible{outline-offset:-2px!important}.llgbm-act .rows{position:relative}.llgbm-act .row{padding:6px 4px 6px 10px}.llgbm-act .map{display:grid;gap:2px;padding:2px;margin:0 0 8px;overflow-x:auto}.llgbm-act .map button{display:block;width:100%;height:11px;padding:0;border:0;border-radius:2px;background:color-mix(in srgb,var(--accent) calc(100%*var(--heat)),var(--line))}.llgbm-act .map button[aria-current],.llgbm-act .map button:hover{outline:2px solid var(--ink);z-index:1}.llgbm-act .count{font-size:12.5px;margin-bottom:6px}
@@ -210,7 +209,7 @@ def refresh_notes(self: ActivationsPanel) -> None:
     for d in self.list, self.body: d.show(notes=notes)
     if self.notes.problem not in ("", self._told): self._told = self.notes.problem; self.errors.note("notes", self._told)
 
-# %% ../nbs/42_activations_panel.ipynb #e534eb51
+# %% ../nbs/42_activations_panel.ipynb #4bdef02c
 @patch
 def _make_try(self: ActivationsPanel, was):
     "The text with its values, the weight, the answers."
@@ -222,11 +221,11 @@ def _make_try(self: ActivationsPanel, was):
     self.watch(self.chat, lambda _: self.read(), "reading the text")
     self.live, self.said = Drawing("live", self._heard), W.HTML()
     weight = was.get("weight") if isinstance(was.get("weight"), (int, float)) else 3.
-    self.weight = WeightField(float(weight), lambda w: self._weighed())
+    self.weight = SliderNumber(float(weight), -5, 5, .1, lambda w: self._weighed(), "weight", wait=.12)
     self.tokens = W.BoundedIntText(40, min=1, max=500, tooltip="longest answer, in tokens").add_class("llgbm-short")
     self.sample = W.Checkbox(False, description="sample", indent=False, tooltip="off: always the likeliest token")
     self.ask_button = self.button("Go on with the text", self.ask, "the base, the adapter and the steered adapter, in one batch", primary=True)
-    steer = W.Box([W.HTML("<b>Amplify this direction</b> <span class='soft'>1 leaves it as it is, 0 takes it out</span>"), self.weight]).add_class("llgbm-steer")
+    steer = W.Box([W.HTML("<b>Amplify this direction</b> <span class='soft'>1 leaves it as it is, 0 takes it out</span>"), self.weight.side_by_side()]).add_class("llgbm-steer")
     bar = row(self.ask_button, self.tokens, W.HTML("<span class='soft'>tokens</span>").add_class("llgbm-short"), self.sample, self.chat)
     self.try_card = card(self.text, self.live, steer, bar, self.said, title="Try it")
 
@@ -372,7 +371,7 @@ def _save(self: ActivationsPanel, message):
     try: note = _note(self.write(message["note"], message["text"], message["starred"], Note(base.get("text", ""), base.get("starred", False), base.get("lastModified")), notes))
     finally: self.body.send(sendable(dict(heard=message["note"], adapter=about, number=message["number"], note=note)))
 
-# %% ../nbs/42_activations_panel.ipynb #c59ddbf2
+# %% ../nbs/42_activations_panel.ipynb #e017e649
 @patch
 def read(self: ActivationsPanel) -> None:
     "Read the text if it isn't read already and nothing else runs."
@@ -413,7 +412,7 @@ def ask_about(
 @patch
 def _weighed(self: ActivationsPanel):
     "The weight or the direction has changed."
-    self.inspector.remember(weight=self.weight.number.value)
+    self.inspector.remember(weight=self.weight.value)
     self._show_answers()
 
 @patch
@@ -421,7 +420,7 @@ def ask(self: ActivationsPanel) -> None:
     "Let base, adapter and steered adapter go on with the text."
     if self.inspection is None: raise ValueError("open an adapter first")
     self.weight.settle()
-    asked = (self.id, self.chosen, self.weight.number.value, self.text.value, self.chat.value)
+    asked = (self.id, self.chosen, self.weight.value, self.text.value, self.chat.value)
     sampling, inspection = Sampling(do_sample=self.sample.value, max_new_tokens=self.tokens.value), self.inspection
     parts, feed = dict(base="", adapter="", steered=""), None
     def heard(tokens):
@@ -441,7 +440,7 @@ def _show_answers(self: ActivationsPanel):
     "The answers, faded when something has changed since."
     if not self.answers: return
     who, id, weight, text, chat = self._asked
-    stale = (who, id, weight, text, chat) != (self.id, self.chosen, self.weight.number.value, self.text.value, self.chat.value)
+    stale = (who, id, weight, text, chat) != (self.id, self.chosen, self.weight.value, self.text.value, self.chat.value)
     samples = [Sample(f"{id} × {weight:g}", self.answers["steered"], "steered", _RED, True), Sample(who, self.answers["adapter"], "as it is", _BLUE), Sample("base", self.answers["base"], "no adapter", _GREY)]
     self.said.value = sample_cards(samples, stale)
 

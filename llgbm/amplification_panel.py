@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['NumberField', 'SideBar', 'AmplificationPanel', 'amplification_panel']
 
-# %% ../nbs/36_amplification_panel.ipynb #4d9c8409
+# %% ../nbs/36_amplification_panel.ipynb #1ecaec8b
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from .chat_tab import ChatTab
 from .generation import RANGES, Sampling
 from .generation_tabs import MultiGenerationTab, MultiPromptTab
 from .sweep_tab import SweepTab
-from .views import Debounce, Panel, card, escape, on_scale, row, sync_figures
+from .views import Debounce, Panel, SliderNumber, card, escape, row, sync_figures
 from .workspace import Workspace
 
-# %% ../nbs/36_amplification_panel.ipynb #4d0399da
+# %% ../nbs/36_amplification_panel.ipynb #c9e0fa5c
 class NumberField(W.VBox):
     "A labelled number with a slider below."
     def __init__(
@@ -34,27 +34,15 @@ class NumberField(W.VBox):
         call: Callable[[], None],  # told that it changed
         tooltip: str = "",
     ):
-        whole, at = isinstance(step, int), dict(min=low, max=max(high, value), step=step, tooltip=tooltip or label)
-        self.slider = (W.IntSlider if whole else W.FloatSlider)(low, readout=False, **at)
-        self.slider.value = on_scale(self.slider, value)
-        self.number = (W.BoundedIntText if whole else W.BoundedFloatText)(value, continuous_update=False, **at)
-        self.slider.observe(lambda c: c.new != on_scale(self.slider, self._told) and self._moved(round(c.new, 6)), "value")     # sliders count in binary
-        self.number.observe(lambda c: self._moved(c.new), "value")
-        self.call, self._told = call, value
+        self.field = SliderNumber(value, low, max(high, value), step, lambda v: call(), tooltip or label, bounded=True)
+        self.slider, self.number = self.field.slider, self.field.number
         super().__init__([W.Box([W.HTML(f"<span>{escape(label)}</span>"), self.number]), self.slider])
         self.add_class("llgbm-numberfield")
-
-    def _moved(self, value):
-        "Bring the other one along, and tell once."
-        if value == self._told: return
-        self._told = self.number.value = value
-        self.slider.value = on_scale(self.slider, value)
-        self.call()
 
     @property
     def value(self) -> float:
         "The number."
-        return self.number.value
+        return self.field.value
 
     def show(
         self,
@@ -62,9 +50,8 @@ class NumberField(W.VBox):
         on: bool = True,   # whether it can be changed
     ) -> None:
         "Show a number."
-        self._told = value
         for w in self.slider, self.number: w.max, w.disabled = max(w.max, value), not on
-        self.number.value, self.slider.value = value, on_scale(self.slider, value)
+        self.field.show(value)
 
 # %% ../nbs/36_amplification_panel.ipynb #98975bc0
 class SideBar(W.VBox):

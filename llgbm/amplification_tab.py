@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['KINDS', 'Place', 'read_layers', 'spell_layers', 'read_modules', 'spell_modules', 'Problem', 'locate', 'new_rule',
-           'new_modules', 'Draft', 'Editor', 'WeightField', 'LayersField', 'Form', 'AmplificationTab']
+           'new_modules', 'Draft', 'Editor', 'LayersField', 'Form', 'AmplificationTab']
 
-# %% ../nbs/35_amplification_tab.ipynb #04859a5b
+# %% ../nbs/35_amplification_tab.ipynb #a84b2a20
 import re
 from collections.abc import Callable
 from copy import deepcopy
@@ -20,7 +20,7 @@ from fastcore.basics import patch
 
 from .amplification import GROUPS, AmplificationConfig, AmplifiedAdapter, Resolved, free_name, kind_of
 from .files import safe_filename
-from .views import Debounce, Panel, card, download_link, escape, on_scale, row
+from .views import Panel, SliderNumber, card, download_link, escape, row
 from .workspace import Workspace
 
 # %% ../nbs/35_amplification_tab.ipynb #64e7817e
@@ -303,7 +303,7 @@ def _spelled(problem):
     place = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in problem.place).lstrip(".")
     return f"{place}: {problem.message}" if place else problem.message
 
-# %% ../nbs/35_amplification_tab.ipynb #2875c9d0
+# %% ../nbs/35_amplification_tab.ipynb #688eb443
 _OWN = dict(width="auto", min_width="0", margin="0")
 
 def _button(text, click, tooltip="", *classes):
@@ -311,38 +311,6 @@ def _button(text, click, tooltip="", *classes):
     b.on_click(lambda _: click())
     for c in classes: b.add_class(c)
     return b
-
-class WeightField(W.Box):
-    "A slider from −5 to 5, and a number that may lie beyond."
-    def __init__(
-        self,
-        weight: float,
-        call: Callable[[float], None],   # told of every new weight, a little later while the slider moves
-    ):
-        self.slider = W.FloatSlider(1., min=-5, max=5, step=.1, readout=False, tooltip="weight", layout=W.Layout(**_OWN))
-        self.slider.value = on_scale(self.slider, weight)
-        self.number = W.FloatText(weight, step=.1, continuous_update=False, tooltip="weight, any number", layout=W.Layout(**_OWN))
-        self._late, self._quiet, self._told = Debounce(self.settle, .12), False, weight
-        self.call = call
-        self.slider.observe(lambda c: self._moved(self.number, c.new, self._late), "value")
-        self.number.observe(lambda c: self._moved(self.slider, c.new, self.settle), "value")
-        super().__init__([self.slider, self.number])
-        self.add_class("llgbm-weightfield")
-
-    def _moved(self, other, value, tell):
-        "Bring the other one along; a slider at its end stands for all beyond."
-        if self._quiet: return
-        self._quiet = True
-        try: other.value = on_scale(other, value) if other is self.slider else round(value, 6)      # sliders count in binary
-        finally: self._quiet = False
-        tell()
-
-    def settle(self) -> None:
-        "Tell of a weight that nobody was told of yet."
-        self._late.cancel()
-        if self.number.value == self._told: return
-        self._told = self.number.value
-        self.call(self._told)
 
 # %% ../nbs/35_amplification_tab.ipynb #0934fda5
 class LayersField(W.Box):
@@ -428,7 +396,7 @@ class Form(W.VBox):
         "Save weights whose sliders moved a moment ago."
         for w in self.weights: w.settle()
 
-# %% ../nbs/35_amplification_tab.ipynb #30454793
+# %% ../nbs/35_amplification_tab.ipynb #b1554fca
 def _labelled(label, widget): return W.VBox([W.HTML(f"<span class='soft'>{escape(label)}</span>"), widget]).add_class("llgbm-labelled")
 
 @patch
@@ -481,11 +449,11 @@ def _modules(self: Form, at, names):
     "Modules and their weight."
     m = self.editor.draft[at]
     which = self._bind(W.Combobox(value=spell_modules(m["modules"]), options=names, ensure_option=False, continuous_update=False, tooltip="all, attention, mlp, or names of modules with commas between them", layout=W.Layout(**_OWN)), (*at, "modules"), read_modules)
-    self.weights.append(WeightField(m["weight"], lambda w: self.did(lambda: self.editor.put((*at, "weight"), w), False)))
-    line = W.Box([which, self.weights[-1], self._out(at, "take this weight out")]).add_class("llgbm-moduleline")
+    self.weights.append(SliderNumber(m["weight"], -5, 5, .1, lambda w: self.did(lambda: self.editor.put((*at, "weight"), w), False), "weight", wait=.12))
+    line = W.Box([which, self.weights[-1].side_by_side(), self._out(at, "take this weight out")]).add_class("llgbm-moduleline")
     return W.VBox([line, self._slot(at)]).add_class("llgbm-modules")
 
-# %% ../nbs/35_amplification_tab.ipynb #ad60cc66
+# %% ../nbs/35_amplification_tab.ipynb #92d93be6
 _CSS = """
 .llgbm .llgbm-amps{display:grid!important;gap:14px;grid-template-columns:minmax(272px,4fr) minmax(0,11fr);align-items:start}
 @container (max-width:960px){.llgbm .llgbm-amps{grid-template-columns:minmax(0,1fr)}}
@@ -495,12 +463,12 @@ _CSS = """
 .llgbm-draft{gap:10px;display:flex!important}.llgbm-draft>*,.llgbm-adapter>*,.llgbm-rule>*,.llgbm-modules>*,.llgbm-labelled>*{margin:0!important}.llgbm-labelled{gap:2px}.llgbm-labelled .widget-html-content{font-size:13px;line-height:1.4}.llgbm .llgbm-labelled textarea{resize:vertical;min-height:32px}
 .llgbm .llgbm-labelled .widget-text,.llgbm .llgbm-labelled .widget-textarea,.llgbm .llgbm-addadapter{width:100%}
 .llgbm-wrong .widget-html-content{color:var(--bad);font-size:13px;line-height:1.4;overflow-wrap:anywhere}
-.llgbm .llgbm-adapter{border:1px solid var(--line);border-radius:9px;padding:12px;gap:10px;display:flex!important}.llgbm-adapterhead{display:grid!important;grid-template-columns:minmax(0,3fr) minmax(0,1fr) 28px;gap:8px;align-items:center}.llgbm-adapterhead>*,.llgbm-rulehead>*,.llgbm-moduleline>*,.llgbm-layersfield>*,.llgbm-weightfield>*{margin:0!important;width:auto}.llgbm-adapterid input{font-weight:600!important}
+.llgbm .llgbm-adapter{border:1px solid var(--line);border-radius:9px;padding:12px;gap:10px;display:flex!important}.llgbm-adapterhead{display:grid!important;grid-template-columns:minmax(0,3fr) minmax(0,1fr) 28px;gap:8px;align-items:center}.llgbm-adapterhead>*,.llgbm-rulehead>*,.llgbm-moduleline>*,.llgbm-layersfield>*,.llgbm-adapterid input{font-weight:600!important}
 .llgbm .llgbm-rule{border-left:3px solid var(--line);padding:2px 0 2px 12px;gap:6px;display:flex!important}.llgbm-rulehead{display:grid!important;grid-template-columns:minmax(0,1fr) auto 28px;gap:8px;align-items:start}
 .llgbm-draft .widget-text input,.llgbm-draft .widget-dropdown>select{height:30px}.llgbm-layersfield{display:flex!important;flex-flow:row wrap;gap:6px 10px;align-items:center}.llgbm .llgbm-layersfield .llgbm-layer{width:72px}.llgbm .llgbm-layersfield .llgbm-layer.llgbm-long{width:150px}.llgbm .llgbm-layersfield .widget-checkbox{width:auto}
-.llgbm-moduleline{display:grid!important;grid-template-columns:minmax(110px,170px) minmax(0,1fr) 28px;gap:12px;align-items:center}.llgbm-weightfield{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm .llgbm-weightfield .widget-slider{width:100%}
+.llgbm-moduleline{display:grid!important;grid-template-columns:minmax(110px,170px) minmax(0,1fr) 28px;gap:12px;align-items:center}.llgbm 
 .llgbm .llgbm-out.jupyter-button{width:28px;padding:0;font-size:17px;color:var(--soft);border-color:transparent;background:none;margin:0}.llgbm .llgbm-quiet.jupyter-button{border-color:transparent;background:none;color:var(--accent);padding:0 8px;height:28px;line-height:26px;align-self:flex-start}
-@container (max-width:620px){.llgbm .llgbm-adapterhead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-adapterhead>:nth-child(2){grid-row:2;grid-column:1}.llgbm .llgbm-rulehead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-rulehead>:nth-child(2){grid-row:2;grid-column:1;justify-self:start}.llgbm .llgbm-moduleline{grid-template-columns:minmax(0,1fr) 28px}.llgbm-moduleline>.llgbm-weightfield{grid-row:2;grid-column:1/-1}}
+@container (max-width:620px){.llgbm .llgbm-adapterhead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-adapterhead>:nth-child(2){grid-row:2;grid-column:1}.llgbm .llgbm-rulehead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-rulehead>:nth-child(2){grid-row:2;grid-column:1;justify-self:start}.llgbm .llgbm-moduleline{grid-template-columns:minmax(0,1fr) 28px}.llgbm-moduleline>.llgbm-slidernumber{grid-row:2;grid-column:1/-1}}
 .llgbm-comesto{overflow-x:auto}.llgbm-comesto table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:0 0 10px}.llgbm-comesto caption{caption-side:top;color:var(--soft);padding:0 0 4px;font-weight:600}.llgbm-comesto h4{display:none}.llgbm-comesto th{font-weight:500;color:var(--soft);padding:3px 10px;white-space:nowrap}.llgbm-comesto td{padding:3px 12px;border:1px solid var(--line);color:var(--ink)}.llgbm-comesto tr{background:none!important}
 .llgbm .llgbm-ops .widget-upload{font-size:0!important}.llgbm-ops .widget-upload i{display:none}.llgbm-ops .widget-upload::after{content:"Upload";font-size:14px}.llgbm .llgbm-ops{gap:8px;display:flex!important;flex-flow:row wrap;margin:0}.llgbm .llgbm-ops>*{margin:0!important}.llgbm .llgbm-ops .widget-html,.llgbm .llgbm-ops .widget-html-content{width:auto}.llgbm .llgbm-ops .jupyter-button,.llgbm .llgbm-ops a.llgbm-link{padding:0 10px}.llgbm .llgbm-path{flex:1 1 160px;width:auto;margin:0}.llgbm code.llgbm-code{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px;background:var(--bg);border-radius:5px;padding:2px 6px;color:var(--ink);overflow-wrap:anywhere;user-select:all}
 """

@@ -7,7 +7,7 @@ __all__ = ['COMPOSITION_FILE', 'RED', 'OTHERS', 'DeltaMap', 'Near', 'Measured', 
            'CompositionState', 'frequent', 'colours_of', 'telling_kind', 'composition_figure', 'WeightRow', 'search',
            'AdapterList', 'CompositionPanel', 'composition_panel']
 
-# %% ../nbs/17_composition_panel.ipynb #91acd1b0
+# %% ../nbs/17_composition_panel.ipynb #e4d437b3
 import math, time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ from .merging import METHODS, Merged, merge
 from .models import Base
 from .pool import AdapterPool, open_pool
 from .tasks import answer_greedily
-from .views import Debounce, Panel, Sample, card, escape, facts_html, legend_html, on_scale, row, sample_cards
+from .views import Debounce, Panel, Sample, SliderNumber, card, escape, facts_html, legend_html, row, sample_cards
 
 # %% ../nbs/17_composition_panel.ipynb #1bc0d59c
 @dataclass(frozen=True, eq=False)
@@ -454,7 +454,7 @@ def _figure_look(fig):
     return fig.update_layout(template="plotly_white", autosize=True, height=430, margin=dict(l=0, r=0, t=0, b=0), paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)", hoverlabel_align="left", dragmode="pan", uirevision="same",
         font=dict(family="system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size=13), showlegend=False, modebar=dict(bgcolor="rgba(0,0,0,0)", color="#8a94a3", activecolor=RED))
 
-# %% ../nbs/17_composition_panel.ipynb #76617b7c
+# %% ../nbs/17_composition_panel.ipynb #8a401e3a
 class WeightRow(W.Box):
     "A slider and a number for one adapter."
     def __init__(
@@ -464,27 +464,14 @@ class WeightRow(W.Box):
         change: Callable[[str, float], None], # called with (name, weight)
         remove: Callable[[str], None],        # called with (name)
     ):
-        self.name, self.change, self.quiet = name, change, False
-        self.slider = W.FloatSlider(0, min=-2, max=2, step=.1, readout=False, tooltip=f"weight of {name}", layout=W.Layout(width="auto", min_width="0", flex="1 1 auto"))
-        self.number = W.FloatText(0, step=.1, continuous_update=False, tooltip=f"weight of {name}, any number", layout=W.Layout(width="84px"))
+        self.field = SliderNumber(0., -2, 2, .1, lambda w: change(name, w), f"weight of {name}")
+        self.slider, self.number, self.show = self.field.slider, self.field.number, self.field.show
+        self.slider.layout, self.number.layout = W.Layout(width="auto", min_width="0", flex="1 1 auto"), W.Layout(width="84px")
         out = W.Button(description="×", tooltip=f"take {name} out").add_class("llgbm-out")
         out.on_click(lambda _: remove(name))
-        for w in self.slider, self.number: w.observe(self._moved, "value")
         label = W.HTML(f"<span class='llgbm-dot' aria-hidden='true'></span>{escape(name)}").add_class("llgbm-name")
         super().__init__([label, self.slider, self.number, out])
         self.add_class("llgbm-weight").add_class(f"llgbm-mark{mark}")
-
-    def _moved(self, change):
-        if not self.quiet: self.change(self.name, change.new)
-
-    def show(
-        self,
-        weight: float, # what the state says
-    ) -> None:
-        "Show a weight without passing it on; a slider stands on the nearest of its steps, at its end for all beyond."
-        self.quiet = True
-        try: self.slider.value, self.number.value = on_scale(self.slider, weight), weight
-        finally: self.quiet = False
 
 # %% ../nbs/17_composition_panel.ipynb #b914326e
 def search(

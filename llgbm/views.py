@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['log', 'STYLE', 'LARGEST_LINK', 'card', 'row', 'split', 'stack', 'escape', 'Sample', 'sample_card', 'sample_cards',
            'facts_html', 'legend_html', 'download_link', 'offer_html', 'ErrorBox', 'Notice', 'error_html',
-           'running_loop', 'Cancelled', 'Worker', 'Feed', 'Debounce', 'on_scale', 'Panel', 'figures_in', 'sync_figures',
-           'FigureBox']
+           'running_loop', 'Cancelled', 'Worker', 'Feed', 'Debounce', 'on_scale', 'SliderNumber', 'Panel', 'figures_in',
+           'sync_figures', 'FigureBox']
 
 # %% ../nbs/06_views.ipynb #1bc33156
 import asyncio, base64, html, logging, threading, traceback
@@ -23,7 +23,7 @@ from plotly.basewidget import BaseFigureWidget
 
 log = logging.getLogger(__name__)
 
-# %% ../nbs/06_views.ipynb #7c3a86c0
+# %% ../nbs/06_views.ipynb #537a5f93
 _LIGHT = "color-scheme:light;--bg:#f6f7f9;--card:#fff;--ink:#1f2937;--soft:#5f6875;--line:#dfe3e8;--accent:#0072B2;--on-accent:#fff;--hover:#eaf3f9;--bad:#b42318;--bad-bg:#fef3f2;--shadow:0 1px 2px rgba(16,24,40,.06)"
 _DARK = "color-scheme:dark;--bg:#0f1318;--card:#181d24;--ink:#e5e7eb;--soft:#9aa4b2;--line:#2b333e;--accent:#56B4E9;--on-accent:#0f1318;--hover:#1f2a35;--bad:#fda29b;--bad-bg:#2d1816;--shadow:none"
 _WIDGETS = ("--jp-ui-font-color1:var(--ink);--jp-ui-font-color2:var(--soft);--jp-content-font-color1:var(--ink);--jp-widgets-color:var(--ink);--jp-widgets-label-color:var(--ink);--jp-widgets-readout-color:var(--ink);"
@@ -56,6 +56,7 @@ body[data-jp-theme-light="false"] .llgbm,body.vscode-dark .llgbm,html[theme=dark
 .llgbm .llgbm-errors{position:sticky;top:8px;z-index:6;gap:8px;max-height:45vh;overflow:auto}.llgbm-errors:not(:empty){margin:0 0 14px}
 .llgbm .llgbm-error{display:flex;flex-flow:row wrap;justify-content:space-between;gap:4px 12px;align-items:flex-start;border:1px solid var(--bad);border-left-width:5px;background:var(--bad-bg);color:var(--ink);border-radius:8px;padding:8px 12px;margin:0;overflow-wrap:anywhere}.llgbm .llgbm-error>.widget-html{flex:1 1 260px;width:auto;margin:0}.llgbm .llgbm-error .jupyter-button{height:26px;line-height:24px;background:none;font-size:13px}.llgbm-error b{color:var(--bad)}.llgbm-error pre{white-space:pre-wrap;font-size:12px;max-height:240px;overflow:auto;margin:6px 0 0;background:none;color:var(--soft)}.llgbm-error summary{cursor:pointer;color:var(--soft);font-size:12.5px}.llgbm-error .message.lines{display:block;white-space:pre-wrap;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}
 .llgbm:has(.llgbm-dead)::before,.llgbm:has(.llgbm-dead) .jupyter-widgets-disconnected::before{content:none!important}.llgbm:has(.llgbm-dead)>:not(.llgbm-dead){opacity:.55}.llgbm .llgbm-dead{position:sticky;bottom:8px;z-index:7;height:auto;margin:14px 0 0;padding:10px 14px;border:1px solid var(--bad);border-left-width:5px;border-radius:8px;background:var(--bad-bg);color:var(--ink);font-weight:600}.llgbm-status{display:flex;gap:8px;align-items:center;color:var(--soft);min-height:24px;overflow-wrap:anywhere}.llgbm-spin{flex:none;width:14px;height:14px;border:2px solid var(--line);border-top-color:var(--accent);border-radius:50%;animation:llgbm-spin .8s linear infinite}@keyframes llgbm-spin{to{transform:rotate(1turn)}}
+.llgbm-slidernumber>*{margin:0!important;width:auto}.llgbm-slidernumber{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm-slidernumber .widget-slider{width:100%}.llgbm-slidernumber .widget-text{width:78px}
 @media(prefers-reduced-motion:reduce){.llgbm-spin{animation-duration:4s}}
 """
 
@@ -364,6 +365,70 @@ def on_scale(
     "Return the step of a slider nearest to a value; the end where the value lies beyond."
     steps = round((min(max(value, slider.min), slider.max) - slider.min) / slider.step)
     return min(type(slider.min)(round(slider.min + steps * slider.step, 10)), slider.max)
+
+# %% ../nbs/06_views.ipynb #bce090f3
+class SliderNumber:
+    "A number on a slider, and in a field for what lies between its steps or, unless bounded, beyond its ends."
+    def __init__(
+        self,
+        value: float,
+        low: float,                    # ends of the slider
+        high: float,
+        step: float,                   # whole: the number is, too
+        call: Callable[[float], Any],  # told of every new number
+        tooltip: str = "",
+        wait: float = 0.,              # seconds to wait while the slider moves
+        bounded: bool = False,         # nothing beyond the ends can be typed
+    ):
+        whole, ends = isinstance(step, int), dict(min=low, max=high)
+        field = [[W.FloatText, W.BoundedFloatText], [W.IntText, W.BoundedIntText]][whole][bounded]
+        self.slider = (W.IntSlider if whole else W.FloatSlider)(low, step=step, readout=False, tooltip=tooltip, **ends)
+        self.number = field(value, step=step, continuous_update=False, tooltip=tooltip if bounded else f"{tooltip}, any number", **(ends if bounded else {}))
+        self.call, self.wait, self._late, self._quiet = call, wait, Debounce(self.settle, wait), False
+        self.show(value)
+        self.slider.observe(self._slid, "value")
+        self.number.observe(self._typed, "value")
+
+    @property
+    def value(self) -> float:
+        "The number."
+        return self.number.value
+
+    def show(
+        self,
+        value: float,
+    ) -> None:
+        "Show a number without passing it on."
+        self._told = value
+        self._put(self.number, value)
+        self._put(self.slider, on_scale(self.slider, value))
+
+    def _put(self, widget, value):
+        self._quiet = True
+        try: widget.value = value
+        finally: self._quiet = False
+
+    def _slid(self, change):
+        if self._quiet: return
+        self._put(self.number, type(self.slider.min)(round(change.new, 6)))     # sliders count in binary
+        self._late() if self.wait else self.settle()
+
+    def _typed(self, change):
+        if self._quiet: return
+        self._put(self.slider, on_scale(self.slider, change.new))
+        self.settle()
+
+    def settle(self) -> None:
+        "Tell of a number that nobody was told of yet."
+        self._late.cancel()
+        if self.value == self._told: return
+        self._told = self.value
+        self.call(self._told)
+
+    def side_by_side(self) -> W.Box:
+        "Lay both out in a line."
+        for w in self.slider, self.number: w.layout = W.Layout(width="auto", min_width="0", margin="0")
+        return W.Box([self.slider, self.number]).add_class("llgbm-slidernumber")
 
 # %% ../nbs/06_views.ipynb #e9fed012
 class _Life(anywidget.AnyWidget):

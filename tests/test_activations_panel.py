@@ -124,10 +124,10 @@ def test_page_is_loaded_again(desk):
     page.locator('.llgbm-filters button').click()
 
 def test_direction_is_steered(desk):
-    page, number = desk.page, desk.page.locator('.llgbm-weightfield input[type=number]')
-    page.locator('.llgbm-weightfield .noUi-handle').focus()
+    page, number = desk.page, desk.page.locator('.llgbm-slidernumber input[type=number]')
+    page.locator('.llgbm-slidernumber .noUi-handle').focus()
     page.keyboard.press('End')
-    page.wait_for_function("document.querySelector('.llgbm-weightfield input[type=number]').value == '5'")
+    page.wait_for_function("document.querySelector('.llgbm-slidernumber input[type=number]').value == '5'")
     number.fill('-40')                                         # beyond the slider
     page.keyboard.press('Enter')
     page.locator('.llgbm-short input').first.fill('12')

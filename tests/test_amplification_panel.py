@@ -48,18 +48,18 @@ def test_config_is_built_by_clicking(desk):
     page.wait_for_selector('.llgbm-config.chosen button:has-text("louder")')
     enter(page, '.llgbm-addadapter input', 'math/shout/0')
     page.wait_for_selector('.llgbm-rule')
-    enter(page, '.llgbm-weightfield input[type=number]', '2')
+    enter(page, '.llgbm-slidernumber input[type=number]', '2')
     page.wait_for_function("document.querySelector('.llgbm-comesto').textContent.includes('q_proj') && [...document.querySelectorAll('.llgbm-comesto td')].every(t => t.textContent == '2')")
-    page.locator('.llgbm-weightfield .noUi-handle').focus()
+    page.locator('.llgbm-slidernumber .noUi-handle').focus()
     page.keyboard.press('ArrowRight')
     page.wait_for_function("[...document.querySelectorAll('.llgbm-comesto td')].every(t => t.textContent == '2.1')")
-    assert page.locator('.llgbm-weightfield input[type=number]').input_value() == '2.1'
+    assert page.locator('.llgbm-slidernumber input[type=number]').input_value() == '2.1'
     button(page, '+ rule').click()
     page.wait_for_function("document.querySelectorAll('.llgbm-rule').length == 2")
     page.locator('.llgbm-layersfield select').nth(1).select_option(label='one layer')
     page.locator('.llgbm-layer:visible input').nth(0).fill('3')
     page.keyboard.press('Enter')
-    page.locator('.llgbm-weightfield input[type=number]').nth(1).fill('-7')        # beyond the slider
+    page.locator('.llgbm-slidernumber input[type=number]').nth(1).fill('-7')        # beyond the slider
     page.keyboard.press('Enter')
     page.wait_for_function("[...document.querySelectorAll('.llgbm-comesto td')].some(t => t.textContent == '-7')")
     assert weights(desk) == [('all', [('all', 2.1)]), (3, [('all', -7.0)])]
@@ -125,7 +125,7 @@ def is_as_it_was(desk):
     page.wait_for_function("document.querySelectorAll('.llgbm-answer .llgbm-text').length == 3")
     turn_to(page, 'Amplifications')
     page.wait_for_selector('.llgbm-config.chosen button:has-text("louder")')
-    assert [f.input_value() for f in page.locator('.llgbm-weightfield input[type=number]').all()] == ['2.1', '-7']
+    assert [f.input_value() for f in page.locator('.llgbm-slidernumber input[type=number]').all()] == ['2.1', '-7']
     assert page.locator('.llgbm-numberfield input[type=number]').nth(2).input_value() == '12'
     turn_to(page, 'Chat')
 
