@@ -7,7 +7,7 @@ __all__ = ['ADAPTERS', 'PANELS', 'POLICY', 'VOILA_OPTIONS', 'model_shapes', 'nam
            'amplify_job', 'prompts_in', 'printable', 'side_by_side', 'Answers', 'generate_job', 'write_sweep_page',
            'what_to_sweep', 'open_task', 'Swept', 'sweep_job', 'app_notebook', 'free_port', 'Served', 'panel_job']
 
-# %% ../nbs/84_amplify_jobs.ipynb #a96835dd
+# %% ../nbs/84_amplify_jobs.ipynb #b71984ab
 import importlib.util, json, os, shutil, socket, warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,10 +17,8 @@ from textwrap import wrap
 from typing import NamedTuple
 
 import pandas as pd
-import torch
 from torch import nn
 from tqdm.auto import tqdm
-from transformers import AutoConfig, AutoModelForCausalLM
 
 import llgbm
 from . import lab
@@ -28,24 +26,22 @@ from .amplification import MAX_NAME, AmplificationConfig, AmplifiedAdapter, Reso
 from .atlas import html_page
 from .files import as_html, near_names, write_text
 from .generation import Generation, Generations, Request, Sampling, plan_rows
-from .lab import LAB_BASES, lab_base_dir
+from .lab import LAB_BASES, lab_base_dir, model_place
 from .lora import base_name
-from .models import one_thread
+from .models import load_skeleton, one_thread
 from .rounds import as_csv, read_prompts
 from .sweeps import WEIGHTS, Sweep, checker, exactly, sweep, sweep_weights
 from .tasks import TASK_FILE, TaskData, read_task
 from .variants import Models, VariantMaker, columns_of, open_models
 
-# %% ../nbs/84_amplify_jobs.ipynb #3beaed80
+# %% ../nbs/84_amplify_jobs.ipynb #64a0df79
 def model_shapes(
     base_model: str | None, # 'lab', 'lab-gpt2', a hub id or a directory
 ) -> nn.Module | None:      # None for None
     "Lay out a model without its weights. Raises `FileNotFoundError` for one that isn't there."
     if base_model is None: return None
-    where = lab_base_dir(LAB_BASES[base_model]) if base_model in LAB_BASES else base_model
-    try: config = AutoConfig.from_pretrained(where)
+    try: return load_skeleton(model_place(base_model))
     except (OSError, ValueError) as e: raise FileNotFoundError(f"{base_model} is neither a directory with a model nor a model on the hub that can be reached ({type(e).__name__})") from e
-    with torch.device("meta"): return AutoModelForCausalLM.from_config(config)
 
 @contextmanager
 def naming_config(
@@ -314,7 +310,7 @@ def sweep_job(
         found = sweep(m.engine(config.targets[0], config.name), config, requests, weights, check, adapters=adapters, progress=progress)
     return Swept(found, dict(table=found.to_csv(out / "sweep.csv"), sweep=found.save(out / "sweep.json"), page=write_sweep_page(out / "sweep.html", found)))
 
-# %% ../nbs/84_amplify_jobs.ipynb #fdf4a635
+# %% ../nbs/84_amplify_jobs.ipynb #677a2eb7
 PANELS = dict(amplification="amplify", composition="compose", activations="activations")    # panel → notebook
 
 def app_notebook(

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['naming_errors', 'atomic_path', 'atomic_dir', 'clear_leftovers', 'write_bytes', 'write_text', 'to_json', 'write_json',
-           'read_json', 'hash_bytes', 'hash_file', 'hash_json', 'safe_filename', 'original_name', 'append_jsonl',
-           'read_jsonl', 'near_names', 'as_html']
+           'read_json', 'file_signature', 'hash_bytes', 'hash_file', 'hash_json', 'safe_filename', 'original_name',
+           'append_jsonl', 'read_jsonl', 'near_names', 'as_html']
 
-# %% ../nbs/00_files.ipynb #a9f253d9
+# %% ../nbs/00_files.ipynb #84e65853
 import ctypes, difflib, errno, hashlib, html, json, os, re, secrets, shutil, time
 from collections.abc import Callable, Collection
 from contextlib import contextmanager
@@ -186,6 +186,14 @@ def read_json(
     except json.JSONDecodeError as e: raise ValueError(f'{path}: not JSON: {e}') from e
     if not isinstance(obj, dict): raise ValueError(f'{path}: holds a JSON {type(obj).__name__}, an object was expected')
     return obj
+
+# %% ../nbs/00_files.ipynb #15a8671a
+def file_signature(
+    path: str | Path,
+) -> tuple[int, int, int]: # size, time of the last change in ns, number of the file
+    "Return what changes when a file does. Raises `OSError` as `os.stat`."
+    s = os.stat(path)
+    return s.st_size, s.st_mtime_ns, s.st_ino
 
 # %% ../nbs/00_files.ipynb #66d317f4
 def hash_bytes(

@@ -6,7 +6,7 @@
 __all__ = ['MAX_TEXT', 'MAX_KEY', 'Note', 'note_from', 'timestamp', 'whole_text', 'read_notes', 'set_aside', 'Change', 'Saved',
            'merge', 'Interpretations']
 
-# %% ../nbs/41_interpretations.ipynb #e961b384
+# %% ../nbs/41_interpretations.ipynb #71f4c15a
 import json, os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from .files import read_json, write_json
+from .files import file_signature, read_json, write_json
 
 # %% ../nbs/41_interpretations.ipynb #02e16aec
 MAX_TEXT, MAX_KEY = 200_000, 300      # characters
@@ -109,7 +109,7 @@ def merge(
     else: text = f"{theirs.text}\n\n{mine.text}"
     return replace(theirs, text=text, starred=theirs.starred if mine.starred == base.starred else mine.starred)
 
-# %% ../nbs/41_interpretations.ipynb #450c4b78
+# %% ../nbs/41_interpretations.ipynb #70de27f4
 class Interpretations:
     "The notes in a file. Safe to use from several threads and processes."
     def __init__(
@@ -163,9 +163,9 @@ class Interpretations:
             note, base = merge(base, note, done.conflicts[key]), done.conflicts[key]
 
     def _read(self):
-        try: s = self.path.stat()
+        try: seen = file_signature(self.path)
         except FileNotFoundError: return self.notes                # what is known is not forgotten
-        if self._seen == (seen := (s.st_mtime_ns, s.st_size, s.st_ino)): return self.notes
+        if self._seen == seen: return self.notes
         try: notes, rest = read_notes(self.path)
         except ValueError as e:
             self.problem = f"The file of notes was damaged and is kept as {set_aside(self.path).name} ({e})."
@@ -176,5 +176,4 @@ class Interpretations:
 
     def _write(self, notes):
         write_json(self.path, self._rest | dict(interpretations={k: n.to_dict() for k, n in sorted(notes.items())}))
-        s = self.path.stat()
-        self.notes, self._seen, self.version = notes, (s.st_mtime_ns, s.st_size, s.st_ino), self.version + 1
+        self.notes, self._seen, self.version = notes, file_signature(self.path), self.version + 1

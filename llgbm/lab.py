@@ -9,8 +9,8 @@ __all__ = ['OPENERS', 'NAMES', 'ITEMS', 'PLACES', 'MONTHS', 'KINDS', 'OPPOSITES'
            'TRAIN_TASKS', 'MIXTURES', 'FAVOURITES', 'RECIPES', 'BASE_NAME', 'LAB_BASES', 'TARGETS', 'GPT2_TARGETS',
            'ODD', 'Question', 'kind', 'draw', 'split_of', 'questions', 'count_questions', 'word_answer', 'write_prompt',
            'Task', 'write_tasks', 'LabRecipe', 'mixed_answer', 'train_tokenizer', 'new_base', 'train_base',
-           'content_accuracy', 'base_name_of', 'lab_dir', 'lab_base_dir', 'load_lab', 'open_base', 'build_base',
-           'file_hashes', 'base_differences', 'check_base', 'targets_of', 'TeacherSpec', 'teacher_specs',
+           'content_accuracy', 'base_name_of', 'lab_dir', 'lab_base_dir', 'load_lab', 'model_place', 'open_base',
+           'build_base', 'file_hashes', 'base_differences', 'check_base', 'targets_of', 'TeacherSpec', 'teacher_specs',
            'oracle_specs', 'fresh_bank', 'train_bank', 'save_teacher', 'train_teachers', 'train_oracles',
            'exact_match_figure']
 
@@ -660,8 +660,14 @@ def load_lab(
     "Load the lab's base, float32 on the CPU."
     return load_base(directory or lab_base_dir(), dtype="float32", device="cpu")
 
-# %% ../nbs/05_lab.ipynb #936c5477
+# %% ../nbs/05_lab.ipynb #fafd030b
 LAB_BASES = {"lab": "qwen2", "lab-gpt2": "gpt2"}     # names by which they are asked for → family
+
+def model_place(
+    base: str | Path, # 'lab', 'lab-gpt2', a hub id or a directory
+) -> str | Path:      # what transformers loads
+    "Say where a base is."
+    return lab_base_dir(LAB_BASES[base]) if base in LAB_BASES else base
 
 def open_base(
     model: ModelConfig | str = "lab", # a configuration; or 'lab', 'lab-gpt2', a hub id or a directory

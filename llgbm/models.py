@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SHORT', 'SHORT_ATTENTION', 'MINILM', 'pick_device', 'pick_dtype', 'Base', 'load_tokenizer', 'keep_freed_memory',
            'OneDNNLinear', 'OneDNNConv1D', 'speed_up_linears', 'short_attention', 'speed_up_attention', 'load_base',
-           'position_limit', 'check_length', 'one_thread', 'model_fingerprint', 'base_fingerprint',
+           'position_limit', 'check_length', 'one_thread', 'load_skeleton', 'model_fingerprint', 'base_fingerprint',
            'tokenizer_fingerprint', 'sentence_encoder_source', 'load_sentence_encoder']
 
-# %% ../nbs/02_models.ipynb #db7b44ee
+# %% ../nbs/02_models.ipynb #227eb456
 import ctypes, importlib.util, os, sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.pytorch_utils import Conv1D
@@ -225,6 +225,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     try: yield
     finally: torch.set_num_threads(before)
+
+# %% ../nbs/02_models.ipynb #627a3759
+def load_skeleton(
+    name_or_dir: str | Path, # hub id or local directory
+) -> PreTrainedModel:        # on the meta device
+    "Lay out a causal language model without its weights. Raises `OSError` or `ValueError` when its configuration can't be read."
+    config = AutoConfig.from_pretrained(name_or_dir)
+    with torch.device("meta"): return AutoModelForCausalLM.from_config(config)
 
 # %% ../nbs/02_models.ipynb #15cb4dee
 _VOLATILE = {"_name_or_path", "transformers_version", "architectures", "use_cache", "dtype", "torch_dtype", "output_hidden_states", "_attn_implementation"}

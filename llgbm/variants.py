@@ -5,8 +5,7 @@
 # %% auto #0
 __all__ = ['Target', 'VariantMaker', 'Column', 'columns_of', 'Models', 'open_models']
 
-# %% ../nbs/32_variants.ipynb #29bf11a9
-import os
+# %% ../nbs/32_variants.ipynb #0474a826
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -15,19 +14,18 @@ from typing import Any, Literal, NamedTuple
 
 from .amplification import MAX_NAME, AmplificationConfig, AmplifiedAdapter, Shapes, Source, Where, free_name
 from .config import ModelConfig
-from .files import hash_json, near_names
+from .files import file_signature, hash_json, near_names
 from .generation import Engine, GenerationLog, Generations, Listener, Request, TransformersEngine, Variant
-from .lab import LAB_BASES, lab_base_dir, open_base
+from .lab import LAB_BASES, model_place, open_base
 from .vllm_engine import VLLMEngine, VLLMServer
 
-# %% ../nbs/32_variants.ipynb #c268a0c6
+# %% ../nbs/32_variants.ipynb #6f5d2151
 def _signature(
     source: Source, # of an adapter
 ) -> Any:
     "What changes whenever an adapter does: the look of its files, or the value itself."
     if source.file is None: return source.adapter
-    stats = [os.stat(p) for p in (source.file, source.file.parent / "adapter_config.json")]
-    return tuple((s.st_size, s.st_mtime_ns, s.st_ino) for s in stats)
+    return file_signature(source.file), file_signature(source.file.parent / "adapter_config.json")
 
 class VariantMaker:
     "Makes variants of adapters by configs, each one once."
@@ -102,11 +100,11 @@ def columns_of(
         taken.add(out[-1].name)
     return out + [Column(n, t, v) for n, (t, v) in zip(names, [(t, maker.make(c)) for c in configs for t in c.targets])]
 
-# %% ../nbs/32_variants.ipynb #d011e66c
+# %% ../nbs/32_variants.ipynb #833e1f7c
 def _engine_of(model, engine, python, log, dtype, device, check_base):
     "One engine with one model."
     if engine == "transformers": return TransformersEngine(open_base(ModelConfig(model, dtype), device), log, check_base=check_base)
-    there, common = lab_base_dir(LAB_BASES[model]) if model in LAB_BASES else model, dict(log=log, check_base=check_base)
+    there, common = model_place(model), dict(log=log, check_base=check_base)
     if engine == "vllm": return VLLMEngine(there, python, dtype=dtype or ("float32" if model in LAB_BASES else "auto"), device=device, **common)
     if engine.startswith(("http://", "https://")): return VLLMServer(there, engine, **common)
     raise ValueError(f"engine: 'transformers', 'vllm' or the address of a vLLM server is wanted, got {engine!r:.60}")

@@ -6,7 +6,7 @@
 __all__ = ['RANK_BUCKETS', 'rank_bucket', 'plain_adapter', 'Skeleton', 'EngineError', 'WorkerProcess', 'vllm_python',
            'VLLMEngine', 'VLLMServer']
 
-# %% ../nbs/31_vllm_engine.ipynb #54d574e5
+# %% ../nbs/31_vllm_engine.ipynb #dc20d59d
 import importlib.util, ipaddress, json, math, os, queue, subprocess, sys, tempfile, threading, urllib.error, urllib.request, weakref
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoConfig, GenerationConfig
 
 from . import engine_worker
 from .files import hash_file, hash_json
 from .generation import CheckedAdapters, GenerationLog, Generations, Listener, Request, RowState, Variant, context_size, end_tokens, open_log, plan_call, row_bytes
 from .lora import LoraAdapter, LoraShape, fit
-from .models import Base, load_tokenizer, pick_device
+from .models import Base, load_skeleton, load_tokenizer, pick_device
 from .wide_heads import head_size, widen_adapter, widen_heads, wider_size
 
 # %% ../nbs/31_vllm_engine.ipynb #1fa608d0
@@ -41,7 +40,7 @@ def plain_adapter(
     shape = LoraShape({m: p.shape for m, p in adapter.pairs.items()}, max(adapter.ranks.values()), 1.0, adapter.base)
     return fit(adapter.wide(), shape)[0]
 
-# %% ../nbs/31_vllm_engine.ipynb #f7444245
+# %% ../nbs/31_vllm_engine.ipynb #04e1359a
 class Skeleton:
     "A model without weights, and the adapters written for those who have them."
     def __init__(
@@ -50,9 +49,7 @@ class Skeleton:
         wide: int | None = None,  # width of heads, where the model that runs was written by `widen_heads`
         check_base: bool = True,  # refuse adapters made for a base of another name
     ):
-        config = AutoConfig.from_pretrained(model)
-        with torch.device("meta"): self.model = AutoModelForCausalLM.from_config(config)
-        self.model.config._name_or_path, self.name, self.wide = str(model), str(model), wide
+        self.model, self.name, self.wide = load_skeleton(model), str(model), wide
         self.tokenizer, self.checked, self._temp = load_tokenizer(model), CheckedAdapters(self.model, check_base), tempfile.TemporaryDirectory(prefix="llgbm-")
         try: self.model.generation_config = GenerationConfig.from_pretrained(model)
         except OSError: pass     # not every checkpoint has one: then the model's configuration says how answers end
