@@ -26,7 +26,7 @@ def say(
     out.write(json.dumps(dict(kind=kind, **facts)) + "\n")
     out.flush()
 
-# %% ../nbs/31_engine_worker.ipynb #f5fb8e21
+# %% ../nbs/31_engine_worker.ipynb #49480b65
 class VLLM:
     "A vLLM engine, with rows in and tokens out."
     def __init__(
@@ -50,6 +50,13 @@ class VLLM:
         self.engine.add_lora(request)
         self.loaded[name] = request
 
+    def unload(
+        self,
+        name: str, # as loaded
+    ) -> None:
+        "Forget an adapter; its place is free."
+        self.engine.remove_lora(self.loaded.pop(name).lora_int_id)
+
     def add(
         self,
         row: dict, # id, ids, adapter (name or None), and how to sample
@@ -70,13 +77,14 @@ class VLLM:
                 o = r.outputs[0]
                 if o.token_ids or r.finished: tell(r.request_id, list(o.token_ids), o.finish_reason if r.finished else None)
 
-# %% ../nbs/31_engine_worker.ipynb #454e728e
+# %% ../nbs/31_engine_worker.ipynb #60503ff8
 def answer(
     engine: VLLM,
-    asked: dict,   # adapters to have loaded, rows to generate
+    asked: dict,   # adapters to unload, adapters to have loaded, rows to generate
     out: IO[str],
 ) -> None:
     "Answer one line."
+    for name in asked["unload"]: engine.unload(name)
     for a in asked["adapters"]: engine.load(**a)
     for row in asked["rows"]: engine.add(row)
     engine.run(lambda i, tokens, finish: say(out, "token", row=i, tokens=tokens, finish=finish))

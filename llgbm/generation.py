@@ -6,10 +6,11 @@
 __all__ = ['RANGES', 'Listener', 'Sampling', 'Request', 'prompt_text', 'prompt_tokens', 'Variant', 'as_variants', 'Generation',
            'Generations', 'row_seed', 'row_draws', 'choose_tokens', 'decode', 'TextStream', 'Row', 'context_size',
            'plan_rows', 'Token', 'RowState', 'row_bytes', 'batch_rows', 'end_tokens', 'run_rows', 'GenerationLog',
-           'open_log', 'Engine', 'plan_call', 'CheckedAdapters', 'TransformersEngine', 'Replay', 'replay']
+           'open_log', 'plan_call', 'CheckedAdapters', 'Engine', 'TransformersEngine', 'Replay', 'replay']
 
-# %% ../nbs/31_generation.ipynb #237e5341
+# %% ../nbs/31_generation.ipynb #d2e5bf81
 import secrets, time, weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -17,7 +18,7 @@ from datetime import datetime, timezone
 from math import isfinite
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -494,19 +495,7 @@ def open_log(
     "Return a log as it is, or the one that a file holds."
     return log if log is None or isinstance(log, GenerationLog) else GenerationLog(log)
 
-# %% ../nbs/31_generation.ipynb #0d63926c
-class Engine(Protocol):
-    "What answers requests."
-    tokenizer: PreTrainedTokenizerBase
-    model: nn.Module    # its shapes; weights may be elsewhere
-    context: int | None # tokens of prompt and answer that the model reads at most
-
-    def generate(self, requests: Request | Sequence[Request], variants: Mapping | None = None, listen: Listener | None = None, only: Collection[tuple[int, str]] | None = None) -> Generations:
-        "Answer every request with every variant, or `only` some."
-
-    def settings(self) -> dict:
-        "What answers depend on, besides requests and variants."
-
+# %% ../nbs/31_generation.ipynb #6615f125
 def plan_call(
     tokenizer: PreTrainedTokenizerBase,
     requests: Request | Sequence[Request],
@@ -544,34 +533,58 @@ class CheckedAdapters:
         if bad: raise AdapterError("variants that don't fit the model", bad)
         return found
 
-def _free_bytes(model):
-    "Memory that a batch may take: half of what a GPU has free, 2 GiB elsewhere."
-    return torch.cuda.mem_get_info(model.device)[0] // 2 if model.device.type == "cuda" else 2 << 30
-
-class TransformersEngine:
-    "Answers with a base that is loaded here."
+# %% ../nbs/31_generation.ipynb #984c5ab3
+class Engine(ABC):
+    "What answers requests: a base, and the adapters that it is asked with."
     def __init__(
         self,
-        base: Base,
+        model: nn.Module,    # its shapes; weights may be elsewhere
+        tokenizer: PreTrainedTokenizerBase,
+        context: int | None, # tokens of prompt and answer that the model reads at most
         log: GenerationLog | str | Path | None = None, # where all that is generated is noted
-        max_bytes: int | None = None,                    # memory that a batch may take; by default half a GPU's, or 2 GiB
-        check_base: bool = True,                         # refuse adapters made for a base of another name
+        check_base: bool = True,                       # refuse adapters made for a base of another name
     ):
-        self.base, self.max_bytes = base, max_bytes or _free_bytes(base.model)
-        self.model, self.tokenizer, self.context = *base, context_size(base.model)
-        self.log, self.checked, self._kept = open_log(log), CheckedAdapters(base.model, check_base), (None, None)
+        self.model, self.tokenizer, self.context = model, tokenizer, context
+        self.log, self.checked = open_log(log), CheckedAdapters(model, check_base)
 
+    @abstractmethod
     def settings(self) -> dict:
         "What answers depend on, besides requests and variants."
-        m = self.base.model
-        return dict(engine="transformers", model=getattr(m.config, "_name_or_path", "") or m.config.model_type, model_hash=base_fingerprint(m), dtype=str(m.dtype).removeprefix("torch."),
-                    device=m.device.type, threads=torch.get_num_threads(), max_bytes=self.max_bytes, torch=torch.__version__, transformers=transformers.__version__)
 
-    def _bank(self, variants, hashes):
-        "The bank of some variants; the last one is kept."
-        key = tuple(hashes[n] for n in variants if hashes[n])
-        if key and key != self._kept[0]: self._kept = (key, LoraBank.from_adapters([v.adapter for v in variants.values() if v.adapter], torch.float32).to(self.base.model.device))
-        return self._kept[1] if key else None
+    @abstractmethod
+    def answer(
+        self,
+        rows: Sequence[Row],
+        variants: Mapping[str, Variant],     # those of the rows, checked
+        hashes: Mapping[str, str | None],    # fingerprints of their adapters; None: the base
+        listen: Listener | None = None,      # told of every token
+    ) -> list[Generation]:                   # of each row
+        "Answer rows."
+
+    @abstractmethod
+    def _load(self, key, adapter):
+        "Bring a checked adapter to where it is needed, unless it is there."
+
+    @abstractmethod
+    def unload(
+        self,
+        key: str, # as `load` returned it
+    ) -> None:
+        "Forget an adapter; nothing happens where it isn't loaded."
+
+    @property
+    @abstractmethod
+    def loaded(self) -> dict[str, int]: # fingerprint → bytes
+        "Adapters that are where they are needed."
+
+    def load(
+        self,
+        adapter: LoraAdapter | str | Path, # a value, or a directory
+    ) -> str:                              # its fingerprint
+        "Bring an adapter to where requests need it, ahead of them. Raises `AdapterError` for one that doesn't fit, and as `LoraAdapter.from_pretrained`."
+        if not isinstance(adapter, LoraAdapter): adapter = LoraAdapter.from_pretrained(adapter)
+        self._load(key := self.checked.fingerprint(adapter), adapter)
+        return key
 
     def generate(
         self,
@@ -582,14 +595,77 @@ class TransformersEngine:
     ) -> Generations:                     # by request, variant and sample
         "Answer every request with every variant. Raises `AdapterError` listing what is wrong with any variant, and `ValueError` as `plan_rows`."
         requests, variants, rows = plan_call(self.tokenizer, requests, variants, self.context, only)
-        hashes, out = self.checked.all(variants), {}
-        for at in batch_rows(self.base.model, rows, variants, self.max_bytes):
+        hashes = self.checked.all(variants)
+        results = Generations(self.answer(rows, variants, hashes, listen))
+        if self.log: self.log.add(self.settings(), requests, variants, hashes, results)
+        return results
+
+    def close(self) -> None:
+        "Forget the adapters that were loaded, and end what runs beside this process."
+        for key in self.loaded: self.unload(key)
+
+    def __enter__(self): return self
+    def __exit__(self, *e): self.close()
+
+# %% ../nbs/31_generation.ipynb #4eda25af
+def _free_bytes(model):
+    "Memory that a batch may take: half of what a GPU has free, 2 GiB elsewhere."
+    return torch.cuda.mem_get_info(model.device)[0] // 2 if model.device.type == "cuda" else 2 << 30
+
+class TransformersEngine(Engine):
+    "Answers with a base that is loaded here."
+    def __init__(
+        self,
+        base: Base,
+        log: GenerationLog | str | Path | None = None, # where all that is generated is noted
+        max_bytes: int | None = None,                    # memory that a batch may take; by default half a GPU's, or 2 GiB
+        check_base: bool = True,                         # refuse adapters made for a base of another name
+    ):
+        super().__init__(*base, context_size(base.model), log, check_base)
+        self.base, self.max_bytes, self._near, self._kept = base, max_bytes or _free_bytes(base.model), {}, ((), None)
+
+    def settings(self) -> dict:
+        "What answers depend on, besides requests and variants."
+        m = self.model
+        return dict(engine="transformers", model=getattr(m.config, "_name_or_path", "") or m.config.model_type, model_hash=base_fingerprint(m), dtype=str(m.dtype).removeprefix("torch."),
+                    device=m.device.type, threads=torch.get_num_threads(), max_bytes=self.max_bytes, torch=torch.__version__, transformers=transformers.__version__)
+
+    def _load(self, key, adapter): self._near.setdefault(key, adapter.to(self.model.device))
+
+    def unload(
+        self,
+        key: str, # as `load` returned it
+    ) -> None:
+        "Forget an adapter; nothing happens where it isn't loaded."
+        self._near.pop(key, None)
+        if key in self._kept[0]: self._kept = ((), None)
+
+    @property
+    def loaded(self) -> dict[str, int]: # fingerprint → bytes
+        "Adapters on the model's device."
+        return {k: a.nbytes for k, a in self._near.items()}
+
+    def _bank(self, variants, hashes):
+        "The bank of some variants; the last one is kept."
+        asked = [(h, v.adapter) for n, v in variants.items() if (h := hashes[n])]
+        if (key := tuple(h for h, _ in asked)) and key != self._kept[0]:
+            self._kept = (key, LoraBank.from_adapters([self._near[h] if h in self._near else a.to(self.model.device) for h, a in asked], torch.float32))
+        return self._kept[1] if key else None
+
+    def answer(
+        self,
+        rows: Sequence[Row],
+        variants: Mapping[str, Variant],     # those of the rows, checked
+        hashes: Mapping[str, str | None],    # fingerprints of their adapters; None: the base
+        listen: Listener | None = None,      # told of every token
+    ) -> list[Generation]:                   # of each row
+        "Answer rows, as many in a batch as fit."
+        out = {}
+        for at in batch_rows(self.model, rows, variants, self.max_bytes):
             some = {n: variants[n] for n in dict.fromkeys(rows[i].variant for i in at)}
             index = {n: k for k, n in enumerate(n for n in some if hashes[n])}
             out |= zip(at, run_rows(self.base, [rows[i] for i in at], self._bank(some, hashes), [index.get(rows[i].variant, -1) for i in at], listen))
-        results = Generations(out[i] for i in range(len(rows)))
-        if self.log: self.log.add(self.settings(), requests, variants, hashes, results)
-        return results
+        return [out[i] for i in range(len(rows))]
 
 # %% ../nbs/31_generation.ipynb #6ae6852d
 class Replay(NamedTuple):

@@ -128,11 +128,16 @@ class LoraAdapter:
     def __len__(self) -> int: return len(self.pairs)
     def __contains__(self, module: str) -> bool: return module in self.pairs
 
-# %% ../nbs/00_lora.ipynb #d2af100e
+# %% ../nbs/00_lora.ipynb #353a12b0
 @patch(as_prop=True)
 def num_parameters(self: LoraAdapter) -> int:
     "Number of entries of all A and B."
     return sum(p.A.numel() + p.B.numel() for p in self.pairs.values())
+
+@patch(as_prop=True)
+def nbytes(self: LoraAdapter) -> int:
+    "Bytes that all A and B take."
+    return sum(p.A.nbytes + p.B.nbytes for p in self.pairs.values())
 
 @patch
 def __repr__(self: LoraAdapter) -> str:
@@ -154,7 +159,7 @@ def matches(
     "Tell whether `key` names `module`."
     return module == key or module.endswith("." + key)
 
-# %% ../nbs/00_lora.ipynb #f7b861f1
+# %% ../nbs/00_lora.ipynb #d45181be
 def _weight_of(module, weights):
     "The weight of the last key of `weights` that names `module`, or 1."
     return next((w for k, w in reversed(weights.items()) if matches(module, k)), 1.0)
@@ -177,6 +182,14 @@ def scale(
 def wide(self: LoraAdapter) -> LoraAdapter:
     "Return the same adapter in float32 at least."
     return replace(self, pairs={m: p.wide() for m, p in self.pairs.items()})
+
+@patch
+def to(
+    self: LoraAdapter,
+    *args, **kwargs # as `Tensor.to`: device, dtype
+) -> LoraAdapter:
+    "Return the adapter on another device or in another dtype."
+    return replace(self, pairs={m: p._replace(A=p.A.to(*args, **kwargs), B=p.B.to(*args, **kwargs)) for m, p in self.pairs.items()})
 
 def _names(adapter): return ", ".join(sorted({m.split(".")[-1] for m in adapter.pairs}))
 
@@ -606,11 +619,11 @@ class LoraBank:
         "All tensors of the bank, A before B."
         return [*self.A.values(), *self.B.values()]
 
-# %% ../nbs/00_lora.ipynb #5c17d163
+# %% ../nbs/00_lora.ipynb #8ee5f8b5
 def _stack(parts, shape, dtype):
     "Stack (r_i, in) or (out, r_i) parts into zeros of `shape`; None is an empty part."
     if all(p is not None and p.shape == shape[1:] and p.dtype == parts[0].dtype for p in parts): return torch.stack(parts).to(dtype)
-    out = torch.zeros(shape, dtype=dtype)
+    out = torch.zeros(shape, dtype=dtype, device=next(p.device for p in parts if p is not None))
     for o, p in zip(out, parts):
         if p is not None: o[:p.shape[0], :p.shape[1]] = p
     return out

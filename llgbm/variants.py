@@ -100,7 +100,7 @@ def columns_of(
         taken.add(out[-1].name)
     return out + [Column(n, t, v) for n, (t, v) in zip(names, [(t, maker.make(c)) for c in configs for t in c.targets])]
 
-# %% ../nbs/32_variants.ipynb #833e1f7c
+# %% ../nbs/32_variants.ipynb #6e707941
 def _engine_of(model, engine, python, log, dtype, device, check_base):
     "One engine with one model."
     if engine == "transformers": return TransformersEngine(open_base(ModelConfig(model, dtype), device), log, check_base=check_base)
@@ -142,7 +142,7 @@ class Models(NamedTuple):
     def close(self) -> None:
         "End what runs beside this process."
         for e in self:
-            if hasattr(e, "close"): e.close()
+            if e is not None: e.close()
 
 def open_models(
     base: str = "lab",             # 'lab', a hub id or a directory

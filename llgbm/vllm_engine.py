@@ -6,10 +6,11 @@
 __all__ = ['RANK_BUCKETS', 'rank_bucket', 'plain_adapter', 'Skeleton', 'EngineError', 'WorkerProcess', 'vllm_python',
            'VLLMEngine', 'VLLMServer']
 
-# %% ../nbs/31_vllm_engine.ipynb #dc20d59d
-import importlib.util, ipaddress, json, math, os, queue, subprocess, sys, tempfile, threading, urllib.error, urllib.request, weakref
-from collections.abc import Collection, Mapping, Sequence
+# %% ../nbs/31_vllm_engine.ipynb #cb3b9958
+import importlib.util, ipaddress, json, math, os, queue, shutil, subprocess, sys, tempfile, threading, urllib.error, urllib.request, weakref
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from transformers import AutoConfig, GenerationConfig
 
 from . import engine_worker
 from .files import hash_file, hash_json
-from .generation import CheckedAdapters, GenerationLog, Generations, Listener, Request, RowState, Variant, context_size, end_tokens, open_log, plan_call, row_bytes
+from .generation import Engine, Generation, GenerationLog, Listener, Row, RowState, Variant, context_size, end_tokens, row_bytes
 from .lora import LoraAdapter, LoraShape, fit
 from .models import Base, load_skeleton, load_tokenizer, pick_device
 from .wide_heads import head_size, widen_adapter, widen_heads, wider_size
@@ -40,17 +41,16 @@ def plain_adapter(
     shape = LoraShape({m: p.shape for m, p in adapter.pairs.items()}, max(adapter.ranks.values()), 1.0, adapter.base)
     return fit(adapter.wide(), shape)[0]
 
-# %% ../nbs/31_vllm_engine.ipynb #04e1359a
+# %% ../nbs/31_vllm_engine.ipynb #2cf1c4cd
 class Skeleton:
     "A model without weights, and the adapters written for those who have them."
     def __init__(
         self,
         model: str | Path,        # hub id or local directory
         wide: int | None = None,  # width of heads, where the model that runs was written by `widen_heads`
-        check_base: bool = True,  # refuse adapters made for a base of another name
     ):
-        self.model, self.name, self.wide = load_skeleton(model), str(model), wide
-        self.tokenizer, self.checked, self._temp = load_tokenizer(model), CheckedAdapters(self.model, check_base), tempfile.TemporaryDirectory(prefix="llgbm-")
+        self.model, self.name, self.wide, self.sizes = load_skeleton(model), str(model), wide, {}      # of adapters: fingerprint → bytes
+        self.tokenizer, self._temp = load_tokenizer(model), tempfile.TemporaryDirectory(prefix="llgbm-")
         try: self.model.generation_config = GenerationConfig.from_pretrained(model)
         except OSError: pass     # not every checkpoint has one: then the model's configuration says how answers end
         self.ends, self.folder, self._hash = end_tokens(Base(self.model, self.tokenizer)), Path(self._temp.name), None
@@ -72,7 +72,15 @@ class Skeleton:
         to = self.folder / f"adapter-{fingerprint[:32]}"
         if to.exists(): return to
         if self.wide: adapter = widen_adapter(adapter, head_size(self.model.config.get_text_config().to_dict()), self.wide)
-        return plain_adapter(adapter).save_pretrained(to)
+        self.sizes[fingerprint] = (plain := plain_adapter(adapter)).nbytes
+        return plain.save_pretrained(to)
+
+    def remove(
+        self,
+        fingerprint: str,
+    ) -> None:
+        "Remove an adapter that was written."
+        if self.sizes.pop(fingerprint, None) is not None: shutil.rmtree(self.folder / f"adapter-{fingerprint[:32]}")
 
     def close(self) -> None:
         "Remove the adapters that were written."
@@ -148,7 +156,7 @@ class WorkerProcess:
         try: pipe.close()
         except OSError: return     # it died with a line half read
 
-# %% ../nbs/31_vllm_engine.ipynb #6ff09171
+# %% ../nbs/31_vllm_engine.ipynb #9ba6aff3
 def vllm_python(
     python: str | Path | None = None, # a Python that has vLLM; None: the environment variable LLGBM_VLLM_PYTHON, or this one
 ) -> str:
@@ -168,8 +176,8 @@ def _worker_env(model, tokens):
     if Path(model.config._name_or_path).is_dir(): tried["HF_HUB_OFFLINE"] = "1"
     return tried | {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
-class VLLMEngine:
-    "Answers with vLLM, in a process of its own."
+class VLLMEngine(Engine):
+    "Answers with vLLM, in a process of its own. What it is asked raises `EngineError` when vLLM fails or dies."
     def __init__(
         self,
         model: str | Path,                 # hub id or local directory
@@ -183,10 +191,10 @@ class VLLMEngine:
         seconds: float = 600,              # to wait for its start, or for a token, at most
         options: Mapping[str, Any] | None = None, # further arguments of vLLM's `EngineArgs`, such as gpu_memory_utilization
     ):
-        self.python, self.log, self.dtype, self.device, self.seconds = vllm_python(python), open_log(log), dtype, device or pick_device().type, seconds
+        self.python, self.dtype, self.device, self.seconds = vllm_python(python), dtype, device or pick_device().type, seconds
         wide = wider_size(AutoConfig.from_pretrained(model).get_text_config().to_dict()) if self.device == "cpu" else None
-        self.files = Skeleton(model, wide, check_base)
-        self.model, self.tokenizer, self.context = self.files.model, self.files.tokenizer, context or context_size(self.files.model)
+        self.files = Skeleton(model, wide)
+        super().__init__(self.files.model, self.files.tokenizer, context or context_size(self.files.model), log, check_base)
         self.max_adapters, self.options, self.starts = max_adapters, dict(options or {}), 0
         self.worker, self.rank, self.numbers, self._lock = None, 0, {}, threading.Lock()
 
@@ -199,44 +207,59 @@ class VLLMEngine:
         self.close_worker()
         model = self.files.name
         if self.files.wide and not Path(model := str(self.files.folder / "model")).exists(): widen_heads(self.files.name, model)
-        self.rank, self.max_adapters, self.starts = rank, max(self.max_adapters, adapters), self.starts + 1
+        self.rank, self.max_adapters, self.starts, self._count = rank, max(self.max_adapters, adapters), self.starts + 1, count(1)
         args = dict(model=model, dtype=self.dtype, max_model_len=self.context, enable_lora=True, max_lora_rank=rank, max_loras=self.max_adapters + 1, max_cpu_loras=self.max_adapters + 1, enforce_eager=self.device == "cpu", disable_log_stats=True) | self.options
         self.worker = WorkerProcess([self.python, "-I", engine_worker.__file__, "--serve"], args, _worker_env(self.files.model, self.context or 4096), self.seconds)
 
-    def _prepare(self, variants, hashes):
-        "See that the worker runs and has room for these adapters; return what it has to load."
-        here = {hashes[n]: v.adapter for n, v in variants.items() if hashes[n]}
-        rank = rank_bucket(max((r for a in here.values() for r in a.ranks.values()), default=1))
-        full = len({*self.numbers, *here}) > self.max_adapters
-        if self.worker is None or not self.worker.alive or rank > self.rank or full: self._start(max(rank, self.rank), len(here))
-        for h in here: self.numbers.setdefault(h, len(self.numbers) + 1)
-        return [dict(name=h, number=self.numbers[h], path=str(self.files.write(a, h))) for h, a in here.items()]
+    def _prepare(self, adapters):
+        "See that the worker runs and has room for adapters, given by fingerprint; return what it has to load."
+        rank = rank_bucket(max((r for a in adapters.values() for r in a.ranks.values()), default=1))
+        full = len({*self.numbers, *adapters}) > self.max_adapters
+        if self.worker is None or not self.worker.alive or rank > self.rank or full: self._start(max(rank, self.rank), len(adapters))
+        for h in adapters: self.numbers[h] = self.numbers.get(h) or next(self._count)
+        return [dict(name=h, number=self.numbers[h], path=str(self.files.write(a, h))) for h, a in adapters.items()]
 
-    def _run(self, states, adapters, hashes):
-        "Send rows, follow their tokens."
+    def _run(self, states, hashes, **adapters):
+        "Send adapters and rows, follow the rows' tokens."
         rows = [dict(id=str(i), ids=s.row.ids, adapter=hashes[s.row.variant], sampling=_sampling_params(s.row, self.files.ends)) for i, s in enumerate(states)]
-        self.worker.send(dict(adapters=adapters, rows=rows))
+        self.worker.send(dict(adapters, rows=rows))
         while (said := self.worker.read())["kind"] == "token": _take(states[int(said["row"])], said["tokens"], said["finish"])
 
-    def generate(
-        self,
-        requests: Request | Sequence[Request],
-        variants: Mapping[str, LoraAdapter | Variant | str | Path | None] | None = None, # name → adapter, its directory, or None for the base; by default the base alone
-        listen: Listener | None = None,   # told of every token; what it raises ends the call
-        only: Collection[tuple[int, str]] | None = None, # (index of a request, name of a variant) to answer; by default all
-    ) -> Generations:                     # by request, variant and sample
-        "Answer every request with every variant. Raises as `TransformersEngine.generate`, and `EngineError` when vLLM fails or dies."
-        requests, variants, rows = plan_call(self.tokenizer, requests, variants, self.context, only)
-        hashes = self.files.checked.all(variants)
+    def _call(self, adapters, rows=(), hashes=None, listen=None, unload=()):
+        "Have the worker forget and load adapters, and answer rows."
         with self._lock:
             try:
-                adapters = self._prepare(variants, hashes)
+                there = self._prepare(adapters)
                 states = [RowState(r, self.tokenizer, self.files.ends, listen) for r in rows]
-                self._run(states, adapters, hashes)
+                gone = [h for h in unload if self.numbers.pop(h, None)]
+                self._run(states, hashes, adapters=there, unload=gone)
             except BaseException: self.close_worker(); raise     # it may be in the middle of a call that nobody reads
-        results = Generations(s.result() for s in states)
-        if self.log: self.log.add(self.settings(), requests, variants, hashes, results)
-        return results
+            for h in gone: self.files.remove(h)
+        return [s.result() for s in states]
+
+    def _load(self, key, adapter): self._call({key: adapter})
+
+    def unload(
+        self,
+        key: str, # as `load` returned it
+    ) -> None:
+        "Forget an adapter; nothing happens where it isn't loaded. Its place is free for another one."
+        if key in self.loaded: self._call({}, unload=[key])
+
+    @property
+    def loaded(self) -> dict[str, int]: # fingerprint → bytes
+        "Adapters that vLLM has, those of requests among them; none when it has been started again."
+        return {h: size for h in [*self.numbers] if (size := self.files.sizes.get(h))} if self.worker and self.worker.alive else {}
+
+    def answer(
+        self,
+        rows: Sequence[Row],
+        variants: Mapping[str, Variant],     # those of the rows, checked
+        hashes: Mapping[str, str | None],    # fingerprints of their adapters; None: the base
+        listen: Listener | None = None,      # told of every token
+    ) -> list[Generation]:                   # of each row
+        "Answer rows, all at a time."
+        return self._call({h: v.adapter for n, v in variants.items() if (h := hashes[n])}, rows, hashes, listen)
 
     def close_worker(self) -> None:
         "End vLLM; the next call starts it again."
@@ -248,9 +271,6 @@ class VLLMEngine:
         self.close_worker()
         self.files.close()
 
-    def __enter__(self): return self
-    def __exit__(self, *e): self.close()
-
 def _take(state, tokens, finish):
     "Give a row its new tokens. Raises `EngineError` when it was given up."
     if finish not in (None, "stop", "length"): raise EngineError(f"vLLM gave up on an answer of variant {state.row.variant!r}: {finish}")
@@ -258,7 +278,7 @@ def _take(state, tokens, finish):
         if not state.finish: state.push(t, finish if i == len(tokens) - 1 else None)
     if finish and not state.finish: state.push(None, finish)
 
-# %% ../nbs/31_vllm_engine.ipynb #35661d49
+# %% ../nbs/31_vllm_engine.ipynb #5df55e19
 def _check_url(url, allow_remote):
     "Raise `ValueError` for what is no address, or another machine's."
     parts = urlsplit(url)
@@ -268,8 +288,8 @@ def _check_url(url, allow_remote):
     if not local and not allow_remote: raise ValueError(f"{url} is another machine: prompts and adapters would go there; allow_remote=True if that is meant, and it sees the same files")
     return url.rstrip("/")
 
-class VLLMServer:
-    "Answers with a vLLM server that runs already."
+class VLLMServer(Engine):
+    "Answers with a vLLM server that runs already; a listener hears of a row's tokens when it is done. What it is asked raises `EngineError` with the server's words."
     def __init__(
         self,
         model: str | Path,                       # what it serves: hub id or local directory
@@ -283,13 +303,14 @@ class VLLMServer:
         seconds: float = 600,                    # to wait for an answer at most
         check_base: bool = True,                 # refuse adapters made for a base of another name
     ):
-        self.url, self.log, self.api_key, self.parallel, self.seconds = _check_url(url, allow_remote), open_log(log), api_key or os.environ.get("VLLM_API_KEY"), parallel, seconds
-        self.files = Skeleton(model, wide, check_base)
-        self.model, self.tokenizer, models = self.files.model, self.files.tokenizer, self.models()
+        self.url, self.api_key, self.parallel, self.seconds = _check_url(url, allow_remote), api_key or os.environ.get("VLLM_API_KEY"), parallel, seconds
+        self.files, self._lock = Skeleton(model, wide), threading.Lock()
+        models = self.models()
         self.served = served or next(iter(models), None)
         if self.served not in models: raise ValueError(f"{self.url} serves {', '.join(map(repr, models)) or 'nothing'}, not {self.served!r}")
         limit = models[self.served].get("max_model_len")
-        self.context = min((c for c in (limit, context_size(self.files.model)) if c), default=None)
+        context = min((c for c in (limit, context_size(self.files.model)) if c), default=None)
+        super().__init__(self.files.model, self.files.tokenizer, context, log, check_base)
 
     def _ask(self, path, body=None):
         "Ask the server. Raises `EngineError` with its own words."
@@ -307,15 +328,28 @@ class VLLMServer:
         "What answers depend on, besides requests and variants."
         return dict(engine="vllm", version=json.loads(self._ask("/version"))["version"], model=self.files.name, model_hash=self.files.hash, dtype="the server's", url=self.url, context=self.context)
 
-    def _load(self, variants, hashes):
-        "Hand over adapters that the server doesn't have; return the name of each variant there."
-        names, there = {n: f"llgbm-{h[:32]}" if (h := hashes[n]) else self.served for n in variants}, self.models()
-        for n, v in variants.items():
-            if names[n] in there: continue
-            try: self._ask("/v1/load_lora_adapter", dict(lora_name=names[n], lora_path=str(self.files.write(v.adapter, hashes[n]))))
-            except EngineError as e: raise EngineError(f"variant {n!r}: {e}; the server needs --enable-lora, a --max-lora-rank of {rank_bucket(max(v.adapter.ranks.values()))} at least, and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True") from e
-            there[names[n]] = {}
-        return names
+    def _name(self, key): return f"llgbm-{key[:32]}" if key else self.served
+
+    def _load(self, key, adapter, called=""):
+        with self._lock:
+            if self._name(key) in self.models(): return
+            try: self._ask("/v1/load_lora_adapter", dict(lora_name=self._name(key), lora_path=str(self.files.write(adapter, key))))
+            except EngineError as e: raise EngineError(f"{called or f'adapter {adapter.name!r}'}: {e}; the server needs --enable-lora, a --max-lora-rank of {rank_bucket(max(adapter.ranks.values()))} at least, and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True") from e
+
+    def unload(
+        self,
+        key: str, # as `load` returned it
+    ) -> None:
+        "Take back an adapter that was handed over; nothing happens where there is none."
+        with self._lock:
+            if key in self.loaded: self._ask("/v1/unload_lora_adapter", dict(lora_name=self._name(key)))
+            self.files.remove(key)
+
+    @property
+    def loaded(self) -> dict[str, int]: # fingerprint → bytes
+        "Adapters that were handed to the server, those of requests among them."
+        there = self.models()
+        return {h: size for h, size in self.files.sizes.items() if self._name(h) in there}
 
     def _answer(self, state, name):
         "Let the server answer one row."
@@ -324,28 +358,23 @@ class VLLMServer:
         if choice.get("token_ids") is None: raise EngineError(f"{self.url} doesn't return tokens: it must be vLLM 0.10.2 or newer")
         return choice["token_ids"], choice["finish_reason"]
 
-    def generate(
+    def answer(
         self,
-        requests: Request | Sequence[Request],
-        variants: Mapping[str, LoraAdapter | Variant | str | Path | None] | None = None, # name → adapter, its directory, or None for the base; by default the base alone
-        listen: Listener | None = None,   # told of a row's tokens when it is done
-        only: Collection[tuple[int, str]] | None = None, # (index of a request, name of a variant) to answer; by default all
-    ) -> Generations:                     # by request, variant and sample
-        "Answer every request with every variant. Raises as `TransformersEngine.generate`, and `EngineError` with the server's words."
-        requests, variants, rows = plan_call(self.tokenizer, requests, variants, self.context, only)
-        hashes = self.files.checked.all(variants)
-        names, states = self._load(variants, hashes), [RowState(r, self.tokenizer, self.files.ends, listen) for r in rows]
+        rows: Sequence[Row],
+        variants: Mapping[str, Variant],     # those of the rows, checked
+        hashes: Mapping[str, str | None],    # fingerprints of their adapters; None: the base
+        listen: Listener | None = None,      # told of a row's tokens when it is done
+    ) -> list[Generation]:                   # of each row
+        "Answer rows, many at a time."
+        there = self.models()
+        for n, v in variants.items():
+            if self._name(hashes[n]) not in there: self._load(hashes[n], v.adapter, f"variant {n!r}")
+        states = [RowState(r, self.tokenizer, self.files.ends, listen) for r in rows]
         with ThreadPoolExecutor(self.parallel) as pool:
-            for s, (tokens, finish) in zip(states, pool.map(lambda s: self._answer(s, names[s.row.variant]), states)): _take(s, tokens, finish)
-        results = Generations(s.result() for s in states)
-        if self.log: self.log.add(self.settings(), requests, variants, hashes, results)
-        return results
+            for s, (tokens, finish) in zip(states, pool.map(lambda s: self._answer(s, self._name(hashes[s.row.variant])), states)): _take(s, tokens, finish)
+        return [s.result() for s in states]
 
     def close(self) -> None:
         "Take back the adapters that were handed over."
-        for name in self.models():
-            if name.startswith("llgbm-") and (self.files.folder / name.replace("llgbm-", "adapter-", 1)).exists(): self._ask("/v1/unload_lora_adapter", dict(lora_name=name))
+        super().close()
         self.files.close()
-
-    def __enter__(self): return self
-    def __exit__(self, *e): self.close()

@@ -110,6 +110,20 @@ def test_broken_adapters_never_get_there(engine, here, adapters):
     ask = Request(PROMPTS[2], plain=True, sampling=GREEDY)
     same(engine.generate(ask, adapters), here.generate(ask, adapters))
 
+def test_adapters_come_and_go(engine, here, adapters):
+    "Many more than there is room for, two at a time: nothing is restarted, nobody gets a place that another left half empty, and the base stays the base."
+    ask, held = Request(PROMPTS[3], plain=True, sampling=GREEDY), []
+    sizes, starts = ['v0', 'v2', 'v4', 'mixed'], engine.starts
+    engine.close_worker()
+    for i in range(3 * engine.max_adapters):
+        a = adapters[sizes[i % 4]].scale(1 + i / 8)
+        held.append(engine.load(a))
+        if len(held) > 2: engine.unload(gone := held.pop(0))
+        assert [*engine.loaded] == held
+        if i % 5 == 4: same(engine.generate(ask, dict(base=None, a=a)), here.generate(ask, dict(base=None, a=a)))
+    assert engine.starts == starts + 1
+    assert not (engine.files.folder/f'adapter-{gone[:32]}').exists()
+
 MIXED = """
 name: two adapters, turned up, down, off and around
 adapters:
@@ -183,6 +197,11 @@ def test_a_running_server(server, here, adapters):
             assert process.poll() is None and time.time() < end, log.read_text()[-3000:]
             time.sleep(1)
     asked, variants = [Request(p, plain=True, sampling=GREEDY) for p in PROMPTS[:3]], dict(base=None, **adapters)
+    same(s.generate(asked, variants), here.generate(asked, variants))
+    assert set(s.loaded) == {a.fingerprint() for a in adapters.values()}
+    s.unload(key := adapters['v2'].fingerprint())
+    assert key not in s.loaded and len(s.models()) == len(adapters)
+    assert s.load(adapters['v2']) == key and key in s.loaded
     same(s.generate(asked, variants), here.generate(asked, variants))
     s.close()
     assert list(s.models()) == [s.served]
