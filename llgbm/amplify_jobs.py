@@ -132,7 +132,7 @@ def side_by_side(
         last = g.request
     return "\n".join(out)
 
-# %% ../nbs/84_amplify_jobs.ipynb #6858cf14
+# %% ../nbs/84_amplify_jobs.ipynb #3ac1b821
 @dataclass(frozen=True, repr=False)
 class Answers:
     "What everybody said."
@@ -142,8 +142,8 @@ class Answers:
 
     @property
     def prompts(self) -> list[str]:
-        "What was asked, as it was typed; of a conversation the last message."
-        return [r.prompt if isinstance(r.prompt, str) else r.prompt[-1]["content"] for r in self.requests]
+        "What was asked, as it was typed; of a conversation what the user said last."
+        return [r.asked for r in self.requests]
 
     @property
     def failed(self) -> list[Generation]:

@@ -63,7 +63,7 @@ class Sampling:
         if bad := _sampling_problems(self): raise ValueError("sampling: " + "; ".join(bad))
         for f, kind in dict(temperature=float, top_p=float, max_new_tokens=int, do_sample=bool, seed=int, n=int).items(): object.__setattr__(self, f, kind(getattr(self, f)))
 
-# %% ../nbs/31_generation.ipynb #9cafc2f8
+# %% ../nbs/31_generation.ipynb #9d235a64
 _ROLES = ("system", "user", "assistant", "tool")
 
 def _check_messages(messages):
@@ -106,6 +106,11 @@ class Request:
         "The conversation, system prompt included."
         said = [dict(role="user", content=self.prompt)] if isinstance(self.prompt, str) else list(self.prompt)
         return [dict(role="system", content=self.system)] * (self.system is not None) + said
+
+    @property
+    def asked(self) -> str:
+        "The text, or what the user said last."
+        return next((m["content"] for m in reversed(self.messages) if m["role"] == "user"), "")
 
 # %% ../nbs/31_generation.ipynb #fc264eb0
 def prompt_text(

@@ -6,7 +6,7 @@
 __all__ = ['FOLD', 'answer_html', 'folded', 'grid_html', 'kind_of_column', 'AnswerCard', 'PromptForm', 'export_file', 'talk_html',
            'MultiGenerationTab', 'MultiPromptTab']
 
-# %% ../nbs/35_generation_tabs.ipynb #6da82c9c
+# %% ../nbs/35_generation_tabs.ipynb #d33bade8
 import json, time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -21,7 +21,7 @@ from fastcore.basics import patch
 from .amplification import free_name
 from .files import to_json, write_text
 from .generation import Request
-from .rounds import FINISHES, Answer, Grid, Opened, Round, answer_note, as_csv, compile_pattern, count_matches, highlight, join_prompts, make_request, open_columns, prompt_shown, read_prompts, split_prompts
+from .rounds import FINISHES, Answer, Grid, Opened, Round, answer_note, as_csv, compile_pattern, count_matches, highlight, join_prompts, make_request, open_columns, read_prompts, split_prompts
 from .views import Debounce, Feed, Panel, card, escape, offer_html, row
 
 # %% ../nbs/35_generation_tabs.ipynb #a234d1ba
@@ -46,7 +46,7 @@ def folded(
     if len(text) <= most + 40: return f"<div class='llgbm-said'>{highlight(text, pattern)}</div>"
     return f"<details class='llgbm-fold'><summary><span class='llgbm-said'>{highlight(text[:most], pattern)} …</span></summary><div class='llgbm-said'>{highlight(text, pattern)}</div></details>"
 
-# %% ../nbs/35_generation_tabs.ipynb #42c216f5
+# %% ../nbs/35_generation_tabs.ipynb #fb02c9ce
 def _cell_html(r, name, pattern):
     "One cell of a grid."
     ends = dict(FINISHES, stop="")
@@ -55,9 +55,8 @@ def _cell_html(r, name, pattern):
 
 def _row_html(i, r, names, pattern):
     "One prompt of a grid."
-    q = r.request.prompt if isinstance(r.request.prompt, str) else r.request.prompt[-1]["content"]
     cells = f"<td class='llgbm-why' colspan='{len(names)}'>{escape(r.problem)}</td>" if r.problem and not r.answers else "".join(_cell_html(r, n, pattern) for n in names)
-    return f"<tr><th scope='row'><small>{i + 1}</small>{folded(q)}</th>{cells}</tr>"
+    return f"<tr><th scope='row'><small>{i + 1}</small>{folded(r.request.asked)}</th>{cells}</tr>"
 
 def _head_html(grid, name, pattern):
     "The name of a column, and how often a pattern is found in it."
@@ -376,7 +375,7 @@ class MultiGenerationTab(_Tab):
         self.space.put(f"{self.key} messages", self.messages)
         self.refresh()
 
-# %% ../nbs/35_generation_tabs.ipynb #ac8ec075
+# %% ../nbs/35_generation_tabs.ipynb #0f1c247f
 @patch
 def generate(self: MultiGenerationTab) -> None:
     "Ask all columns. A round that fails before anybody said something leaves the last one where it is."
@@ -455,8 +454,7 @@ def draw(self: MultiGenerationTab) -> None:
 
 def _asked(r):
     "What a round was asked, in a few lines."
-    q = prompt_shown(r.request) if isinstance(r.request.prompt, str) else r.request.prompt[-1]["content"]
-    s = r.request.sampling
+    q, s = r.request.asked, r.request.sampling
     how = f"temperature {s.temperature:g}, top-p {s.top_p:g}, seed {s.seed}" if s.do_sample else "likeliest tokens"
     before = len(r.request.messages) - 1 if not r.request.plain else 0
     return f"{q[:300]}{' …' * (len(q) > 300)}\n" + f"after {before} other message{'s' * (before != 1)}, " * (before > 0) + f"{how}, at most {s.max_new_tokens} tokens"

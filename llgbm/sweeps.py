@@ -6,7 +6,7 @@
 __all__ = ['Check', 'WEIGHTS', 'Scalable', 'Verdict', 'COLUMNS', 'ONLY_TEXT', 'PANELS', 'checker', 'exactly', 'wilson',
            'sweep_weights', 'variant_of', 'weighted', 'Text', 'read_text', 'TokenScores', 'token_scores', 'repetition',
            'answer_facts', 'answer_perplexity', 'weight_deltas', 'Thresholds', 'Effect', 'judge', 'Step', 'as_requests',
-           'asked', 'Sweep', 'sweep', 'panels_of', 'effect_check']
+           'Sweep', 'sweep', 'panels_of', 'effect_check']
 
 # %% ../nbs/33_sweeps.ipynb #32402901
 import math, re
@@ -306,7 +306,7 @@ def judge(
     exact = not kl and not row.get("logit_change", math.nan)
     return Effect("none", "changes nothing: " + ("its logits are the base's, bit for bit" if exact else f"{how}{same}"), row)
 
-# %% ../nbs/33_sweeps.ipynb #a77fa08c
+# %% ../nbs/33_sweeps.ipynb #63e584ac
 class Step(NamedTuple):
     "How far a sweep is."
     what: str   # 'answers' or 'tokens'
@@ -322,12 +322,6 @@ def as_requests(
     rs = [requests] if isinstance(requests, (str, Request)) else list(requests)
     if not rs: raise ValueError("requests: no prompts to ask")
     return [r if isinstance(r, Request) else Request(r, plain=not tokenizer.chat_template, sampling=sampling) for r in rs]
-
-def asked(
-    request: Request,
-) -> str: # the prompt, or what the user said last
-    "Return the text that a check gets."
-    return request.prompt if isinstance(request.prompt, str) else next((m["content"] for m in reversed(request.prompt) if m["role"] == "user"), "")
 
 # %% ../nbs/33_sweeps.ipynb #fd589e4e
 COLUMNS: dict[str, str] = dict(  # of a sweep's table
@@ -427,7 +421,7 @@ def _can_score(engine, scores):
     if scores and not here: raise ValueError(ONLY_TEXT)
     return here and scores is not False
 
-# %% ../nbs/33_sweeps.ipynb #18e99f2c
+# %% ../nbs/33_sweeps.ipynb #7ec1d100
 def _probe_tokens(base, probes, given):
     "Probes as tokens; the prompts by default."
     if isinstance(probes, ProbeTokens): return probes
@@ -469,7 +463,7 @@ def sweep(
     read = [read_text(engine.tokenizer, t, f"texts[{i}]") for i, t in enumerate([texts] if isinstance(texts, str) else texts)]
     scaled = variant_of(what, adapters, base and base.model)
     variants = weighted(scaled, weights, name or _name(what))
-    said, prompts, bar = None, [asked(r) for r in requests], _Progress(listen, progress)
+    said, prompts, bar = None, [r.asked for r in requests], _Progress(listen, progress)
     try:
         bar.start("answers", len(variants) * sum(r.sampling.n for r in requests))
         said = engine.generate(requests, variants, bar.hear)
