@@ -6,7 +6,7 @@
 __all__ = ['ARROW', 'spaced', 'spell_weights', 'read_weights', 'Prompts', 'read_prompts', 'lab_lines', 'check_of', 'SweepPlan',
            'targets_of', 'size_of', 'run_plan', 'keep_sweep', 'last_sweep', 'export_sweep', 'answer_cards', 'SweepTab']
 
-# %% ../nbs/35_sweep_tab.ipynb #3dddbf27
+# %% ../nbs/35_sweep_tab.ipynb #8484f356
 import re, time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -23,7 +23,6 @@ from .generation import Request
 from .lab import LAB_BASES, TRAIN_TASKS, Task, write_prompt
 from .sweeps import Step, Sweep, checker, exactly, sweep, sweep_weights
 from .views import Feed, FigureBox, Panel, Sample, card, download_link, escape, row, sample_cards
-from .vllm_engine import EngineError
 from .workspace import Workspace
 
 # %% ../nbs/35_sweep_tab.ipynb #4f007ec1
@@ -90,7 +89,7 @@ def check_of(
     if None in prompts.answers: raise ValueError(f"prompts: {prompts.texts[prompts.answers.index(None)]!r:.40} has no answer behind {ARROW}, others have: give one to all or none, or say what counts with a regular expression")
     return exactly(list(zip(prompts.texts, prompts.answers)))
 
-# %% ../nbs/35_sweep_tab.ipynb #d6493f93
+# %% ../nbs/35_sweep_tab.ipynb #910288bd
 @dataclass(frozen=True)
 class SweepPlan:
     "What to sweep, as it is typed."
@@ -132,13 +131,12 @@ def run_plan(
     if not plan.target: raise ValueError("choose an amplification or an adapter first")
     weights, prompts = read_weights(plan.weights), read_prompts(plan.prompts)
     check, column = check_of(plan.check, prompts), space.column(plan.target)
-    try:
-        engine = space.models().engine(column.target, column.name)
+    with space.using() as models:
+        engine = models.engine(column.target, column.name)
         plain = not engine.tokenizer.chat_template
         asked = [Request(p, plain=plain, sampling=space.sampling) for p in prompts.texts]
         texts = [(r, a) for r, a in zip(asked, prompts.answers) if a]
         return sweep(engine, column.variant, asked, weights, check, texts if hasattr(engine, "base") else (), name=column.name, listen=listen, progress=False)
-    except EngineError: space.close(); raise
 
 # %% ../nbs/35_sweep_tab.ipynb #51c5c2d6
 def keep_sweep(

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['ENGINES', 'Entry', 'Shelf', 'SharedLog', 'Workspace']
 
-# %% ../nbs/34_workspace.ipynb #9c349a59
+# %% ../nbs/34_workspace.ipynb #10415545
 import json, os, secrets, threading, time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -507,7 +507,7 @@ def column(
     found = self.columns([self.configs[name]], base=False, plain=False)
     return found[-1 if kind == "config@finetuned" else 0]
 
-# %% ../nbs/34_workspace.ipynb #00b8b2fd
+# %% ../nbs/34_workspace.ipynb #1fcdd2a5
 @patch
 def models(self: Workspace) -> Models:
     "Open the models, or return those that are open. Raises as `open_models`."
@@ -529,6 +529,13 @@ def close(self: Workspace) -> None:
         if opened: opened[1].close()
 
 @patch
+@contextmanager
+def using(self: Workspace) -> Iterator[Models]:
+    "Give the models, open; after an `EngineError` they are closed, and opened again when next used. Raises as `open_models`."
+    try: yield self.models()
+    except EngineError: self.close(); raise
+
+@patch
 def ask(
     self: Workspace,
     requests: Request | Sequence[Request],
@@ -538,5 +545,4 @@ def ask(
 ) -> Generations:
     "Answer every request in every column. Raises as `Models.ask`; after an `EngineError` the models are opened again."
     columns = self.columns() if columns is None else columns
-    try: return self.models().ask(requests, columns, listen, only)
-    except EngineError: self.close(); raise
+    with self.using() as models: return models.ask(requests, columns, listen, only)
