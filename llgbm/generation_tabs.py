@@ -6,7 +6,7 @@
 __all__ = ['FOLD', 'answer_html', 'folded', 'grid_html', 'kind_of_column', 'AnswerCard', 'PromptForm', 'export_file', 'talk_html',
            'MultiGenerationTab', 'MultiPromptTab']
 
-# %% ../nbs/35_generation_tabs.ipynb #d33bade8
+# %% ../nbs/35_generation_tabs.ipynb #3a50052e
 import json, time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -21,7 +21,8 @@ from fastcore.basics import patch
 from .amplification import free_name
 from .files import to_json, write_text
 from .generation import Request
-from .rounds import FINISHES, Answer, Grid, Opened, Round, answer_note, as_csv, compile_pattern, count_matches, highlight, join_prompts, make_request, open_columns, read_prompts, split_prompts
+from .patterns import compile_pattern, count_matches, highlight
+from .rounds import FINISHES, Answer, Grid, Opened, Round, answer_note, as_csv, join_prompts, make_request, open_columns, read_prompts, split_prompts
 from .views import Debounce, Feed, Panel, card, escape, offer_html, row
 
 # %% ../nbs/35_generation_tabs.ipynb #a234d1ba

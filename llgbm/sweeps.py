@@ -8,8 +8,8 @@ __all__ = ['Check', 'WEIGHTS', 'Scalable', 'Verdict', 'COLUMNS', 'ONLY_TEXT', 'P
            'answer_facts', 'answer_perplexity', 'weight_deltas', 'Thresholds', 'Effect', 'judge', 'Step', 'as_requests',
            'Sweep', 'sweep', 'panels_of', 'effect_check']
 
-# %% ../nbs/33_sweeps.ipynb #32402901
-import math, re
+# %% ../nbs/33_sweeps.ipynb #7d09bc3f
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -36,21 +36,22 @@ from .functional_lora import attach
 from .generation import Engine, Generation, Generations, Request, Sampling, Token, Variant, prompt_tokens
 from .lora import LoraAdapter, LoraBank
 from .models import Base, check_length
+from .patterns import compile_pattern, is_found
 from .probes import ProbeTokens, pad_probes, tokenize_probes
 from .variants import VariantMaker
 
-# %% ../nbs/33_sweeps.ipynb #2d07d0b9
-Check = Callable[[str, str], bool] | str | re.Pattern | None
+# %% ../nbs/33_sweeps.ipynb #1e7953c4
+Check = Callable[[str, str], bool] | str | None
 
 def checker(
     check: Check, # (prompt, answer) → bool, a regular expression, or None
 ) -> Callable[[str, str], bool] | None:
     "Bring a check into one form. Raises `ValueError` for what is no regular expression, or can't be called."
     if check is None or callable(check): return check
-    if not isinstance(check, (str, re.Pattern)) or not check: raise ValueError(f"check: a function of prompt and answer, or a regular expression is wanted, got {check!r:.80}")
-    try: found = re.compile(check).search
-    except re.error as e: raise ValueError(f"check: {check!r:.80} is no regular expression: {e}") from e
-    return lambda prompt, answer: found(answer) is not None
+    if not isinstance(check, str) or not check: raise ValueError(f"check: a function of prompt and answer, or a regular expression is wanted, got {check!r:.80}")
+    try: pattern = compile_pattern(check)
+    except ValueError as e: raise ValueError(f"check: {e}") from None
+    return lambda prompt, answer: is_found(pattern, answer)
 
 def exactly(
     examples: Sequence[tuple[str, str]], # (prompt, answer)
