@@ -80,6 +80,10 @@ def test_runner_fails_when_a_notebook_does_not_run(tmp_path):
     notebook('00_slow.ipynb', ('code', f'#| slow\nopen({str(tmp_path/"ran")!r}, "w").close()'))
     rc, out = runner()
     assert rc == 0 and '1 notebooks ran' in out and (tmp_path/'ran').exists()
+    notebook('02_wrong.ipynb', ('code', '1 / 0'))
+    rc, out = runner()
+    assert rc and '2 notebooks ran, these failed: 02_wrong.ipynb' in out
+    (tmp_path/'nbs'/'02_wrong.ipynb').unlink()
     notebook('01_skipped.ipynb', ('raw', '---\nskip_exec: true\n---'), ('code', '1'))
     rc, out = runner()
     assert rc and 'did not run: nbs/01_skipped.ipynb' in out
