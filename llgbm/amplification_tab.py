@@ -453,7 +453,7 @@ def _modules(self: Form, at, names):
     line = W.Box([which, self.weights[-1].side_by_side(), self._out(at, "take this weight out")]).add_class("llgbm-moduleline")
     return W.VBox([line, self._slot(at)]).add_class("llgbm-modules")
 
-# %% ../nbs/35_amplification_tab.ipynb #92d93be6
+# %% ../nbs/35_amplification_tab.ipynb #3ad7a300
 _CSS = """
 .llgbm .llgbm-amps{display:grid!important;gap:14px;grid-template-columns:minmax(272px,4fr) minmax(0,11fr);align-items:start}
 @container (max-width:960px){.llgbm .llgbm-amps{grid-template-columns:minmax(0,1fr)}}
@@ -463,10 +463,10 @@ _CSS = """
 .llgbm-draft{gap:10px;display:flex!important}.llgbm-draft>*,.llgbm-adapter>*,.llgbm-rule>*,.llgbm-modules>*,.llgbm-labelled>*{margin:0!important}.llgbm-labelled{gap:2px}.llgbm-labelled .widget-html-content{font-size:13px;line-height:1.4}.llgbm .llgbm-labelled textarea{resize:vertical;min-height:32px}
 .llgbm .llgbm-labelled .widget-text,.llgbm .llgbm-labelled .widget-textarea,.llgbm .llgbm-addadapter{width:100%}
 .llgbm-wrong .widget-html-content{color:var(--bad);font-size:13px;line-height:1.4;overflow-wrap:anywhere}
-.llgbm .llgbm-adapter{border:1px solid var(--line);border-radius:9px;padding:12px;gap:10px;display:flex!important}.llgbm-adapterhead{display:grid!important;grid-template-columns:minmax(0,3fr) minmax(0,1fr) 28px;gap:8px;align-items:center}.llgbm-adapterhead>*,.llgbm-rulehead>*,.llgbm-moduleline>*,.llgbm-layersfield>*,.llgbm-adapterid input{font-weight:600!important}
+.llgbm .llgbm-adapter{border:1px solid var(--line);border-radius:9px;padding:12px;gap:10px;display:flex!important}.llgbm-adapterhead{display:grid!important;grid-template-columns:minmax(0,3fr) minmax(0,1fr) 28px;gap:8px;align-items:center}.llgbm-adapterhead>*,.llgbm-rulehead>*,.llgbm-moduleline>*,.llgbm-layersfield>*{margin:0!important;width:auto}.llgbm-adapterid input{font-weight:600!important}
 .llgbm .llgbm-rule{border-left:3px solid var(--line);padding:2px 0 2px 12px;gap:6px;display:flex!important}.llgbm-rulehead{display:grid!important;grid-template-columns:minmax(0,1fr) auto 28px;gap:8px;align-items:start}
 .llgbm-draft .widget-text input,.llgbm-draft .widget-dropdown>select{height:30px}.llgbm-layersfield{display:flex!important;flex-flow:row wrap;gap:6px 10px;align-items:center}.llgbm .llgbm-layersfield .llgbm-layer{width:72px}.llgbm .llgbm-layersfield .llgbm-layer.llgbm-long{width:150px}.llgbm .llgbm-layersfield .widget-checkbox{width:auto}
-.llgbm-moduleline{display:grid!important;grid-template-columns:minmax(110px,170px) minmax(0,1fr) 28px;gap:12px;align-items:center}.llgbm 
+.llgbm-moduleline{display:grid!important;grid-template-columns:minmax(110px,170px) minmax(0,1fr) 28px;gap:12px;align-items:center}
 .llgbm .llgbm-out.jupyter-button{width:28px;padding:0;font-size:17px;color:var(--soft);border-color:transparent;background:none;margin:0}.llgbm .llgbm-quiet.jupyter-button{border-color:transparent;background:none;color:var(--accent);padding:0 8px;height:28px;line-height:26px;align-self:flex-start}
 @container (max-width:620px){.llgbm .llgbm-adapterhead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-adapterhead>:nth-child(2){grid-row:2;grid-column:1}.llgbm .llgbm-rulehead{grid-template-columns:minmax(0,1fr) 28px}.llgbm-rulehead>:nth-child(2){grid-row:2;grid-column:1;justify-self:start}.llgbm .llgbm-moduleline{grid-template-columns:minmax(0,1fr) 28px}.llgbm-moduleline>.llgbm-slidernumber{grid-row:2;grid-column:1/-1}}
 .llgbm-comesto{overflow-x:auto}.llgbm-comesto table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:13px;margin:0 0 10px}.llgbm-comesto caption{caption-side:top;color:var(--soft);padding:0 0 4px;font-weight:600}.llgbm-comesto h4{display:none}.llgbm-comesto th{font-weight:500;color:var(--soft);padding:3px 10px;white-space:nowrap}.llgbm-comesto td{padding:3px 12px;border:1px solid var(--line);color:var(--ink)}.llgbm-comesto tr{background:none!important}

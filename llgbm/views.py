@@ -23,7 +23,7 @@ from plotly.basewidget import BaseFigureWidget
 
 log = logging.getLogger(__name__)
 
-# %% ../nbs/06_views.ipynb #537a5f93
+# %% ../nbs/06_views.ipynb #2c3959bc
 _LIGHT = "color-scheme:light;--bg:#f6f7f9;--card:#fff;--ink:#1f2937;--soft:#5f6875;--line:#dfe3e8;--accent:#0072B2;--on-accent:#fff;--hover:#eaf3f9;--bad:#b42318;--bad-bg:#fef3f2;--shadow:0 1px 2px rgba(16,24,40,.06)"
 _DARK = "color-scheme:dark;--bg:#0f1318;--card:#181d24;--ink:#e5e7eb;--soft:#9aa4b2;--line:#2b333e;--accent:#56B4E9;--on-accent:#0f1318;--hover:#1f2a35;--bad:#fda29b;--bad-bg:#2d1816;--shadow:none"
 _WIDGETS = ("--jp-ui-font-color1:var(--ink);--jp-ui-font-color2:var(--soft);--jp-content-font-color1:var(--ink);--jp-widgets-color:var(--ink);--jp-widgets-label-color:var(--ink);--jp-widgets-readout-color:var(--ink);"
@@ -56,7 +56,7 @@ body[data-jp-theme-light="false"] .llgbm,body.vscode-dark .llgbm,html[theme=dark
 .llgbm .llgbm-errors{position:sticky;top:8px;z-index:6;gap:8px;max-height:45vh;overflow:auto}.llgbm-errors:not(:empty){margin:0 0 14px}
 .llgbm .llgbm-error{display:flex;flex-flow:row wrap;justify-content:space-between;gap:4px 12px;align-items:flex-start;border:1px solid var(--bad);border-left-width:5px;background:var(--bad-bg);color:var(--ink);border-radius:8px;padding:8px 12px;margin:0;overflow-wrap:anywhere}.llgbm .llgbm-error>.widget-html{flex:1 1 260px;width:auto;margin:0}.llgbm .llgbm-error .jupyter-button{height:26px;line-height:24px;background:none;font-size:13px}.llgbm-error b{color:var(--bad)}.llgbm-error pre{white-space:pre-wrap;font-size:12px;max-height:240px;overflow:auto;margin:6px 0 0;background:none;color:var(--soft)}.llgbm-error summary{cursor:pointer;color:var(--soft);font-size:12.5px}.llgbm-error .message.lines{display:block;white-space:pre-wrap;font-family:ui-monospace,Menlo,Consolas,monospace;font-size:13px}
 .llgbm:has(.llgbm-dead)::before,.llgbm:has(.llgbm-dead) .jupyter-widgets-disconnected::before{content:none!important}.llgbm:has(.llgbm-dead)>:not(.llgbm-dead){opacity:.55}.llgbm .llgbm-dead{position:sticky;bottom:8px;z-index:7;height:auto;margin:14px 0 0;padding:10px 14px;border:1px solid var(--bad);border-left-width:5px;border-radius:8px;background:var(--bad-bg);color:var(--ink);font-weight:600}.llgbm-status{display:flex;gap:8px;align-items:center;color:var(--soft);min-height:24px;overflow-wrap:anywhere}.llgbm-spin{flex:none;width:14px;height:14px;border:2px solid var(--line);border-top-color:var(--accent);border-radius:50%;animation:llgbm-spin .8s linear infinite}@keyframes llgbm-spin{to{transform:rotate(1turn)}}
-.llgbm-slidernumber>*{margin:0!important;width:auto}.llgbm-slidernumber{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm-slidernumber .widget-slider{width:100%}.llgbm-slidernumber .widget-text{width:78px}
+.llgbm-slidernumber>*{margin:0!important;width:auto}.llgbm-slidernumber{display:grid!important;grid-template-columns:minmax(0,1fr) 78px;gap:12px;align-items:center;min-width:0}.llgbm .llgbm-slidernumber .widget-slider{width:100%}.llgbm .llgbm-slidernumber .widget-text{width:78px}
 @media(prefers-reduced-motion:reduce){.llgbm-spin{animation-duration:4s}}
 """
 
