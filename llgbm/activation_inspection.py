@@ -6,7 +6,7 @@
 __all__ = ['MOST', 'NEAR', 'ORDERS', 'DATA', 'NOTES', 'STATE', 'Reading', 'Place', 'Inspection', 'Inspector', 'Opened',
            'checking']
 
-# %% ../nbs/42_activation_inspection.ipynb #64d1d2d5
+# %% ../nbs/42_activation_inspection.ipynb #558db426
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,11 +19,11 @@ from fastcore.basics import patch
 from torch import Tensor, nn
 
 from .activation_directions import ModuleDirections, directions_of, effects, residual_vectors, reweigh, token_texts
-from .activation_texts import TextSet, mended, open_texts, special_ids, tokenize
+from .activation_texts import TextSet, open_texts, special_ids, tokenize
 from .activations import Activations, CaptureSettings, capture, collect
 from .amplification import Where
 from .delta import body_of
-from .files import near_names, read_json, safe_filename, write_json
+from .files import near_names, read_json, safe_filename, whole_text, write_json
 from .generation import Generations, Listener, Request, Sampling, TransformersEngine, context_size
 from .interpretations import Interpretations
 from .lora import LoraAdapter, LoraBank, find_adapters
@@ -88,7 +88,7 @@ def _check_same(adapter, collected):
     a = collected.data["adapter"]
     if a["fingerprint"] != adapter.fingerprint(): raise ValueError(f"these activations belong to another adapter, or to an earlier state of this one ({a['name']!r}, fingerprint {a['fingerprint'][:12]}…): collect them again")
 
-# %% ../nbs/42_activation_inspection.ipynb #60c5a67d
+# %% ../nbs/42_activation_inspection.ipynb #5b6c5b53
 @patch
 def read(
     self: Inspection,
@@ -96,7 +96,7 @@ def read(
     chat: bool = False, # through the chat template, as what a user says
 ) -> Reading:
     "Run a text once and take every direction's values. Raises `ValueError` for an empty text, and where there is no chat template."
-    tok, limit, said = self.base.tokenizer, min(context_size(self.base.model) or MOST, MOST), mended(text)
+    tok, limit, said = self.base.tokenizer, min(context_size(self.base.model) or MOST, MOST), whole_text(text)
     if not said: raise ValueError("there is nothing to read: type a text")
     (ids,), cut = tokenize(tok, [[dict(role="user", content=said)] if chat else said], chat, limit)
     if not ids: raise ValueError("this text has no tokens")
@@ -168,7 +168,7 @@ def find(
     fits = lambda i, m: layer in (None, m.layer) and proj in (None, m.proj) and (not starred or any(n.starred for n in mine(i))) and (not q or says(i))
     return sorted((p.number for i, p in self.places.items() if fits(i, p.module)), key=lambda n: -score[n])
 
-# %% ../nbs/42_activation_inspection.ipynb #c701df2f
+# %% ../nbs/42_activation_inspection.ipynb #cf639d99
 @patch
 def steered(
     self: Inspection,
@@ -191,7 +191,7 @@ def answer(
     listen: Listener | None = None, # told of every token; what it raises ends the call
 ) -> Generations:                   # variants 'base', 'adapter' and 'steered', in this order
     "Let the base, the adapter and the steered adapter go on with a text, in one batch. Raises as `steered`, and `ValueError` for an empty text."
-    said = mended(text)
+    said = whole_text(text)
     if not said.strip(): raise ValueError("there is nothing to go on with: type a text")
     variants = dict(base=None, adapter=self.adapter, steered=self.steered(id, weight))
     return TransformersEngine(self.base).generate(Request(said, plain=not chat, sampling=sampling), variants, listen)

@@ -6,11 +6,10 @@
 __all__ = ['page_style', 'sendable', 'Drawing', 'list_data', 'direction_data', 'live_data', 'heat', 'ActivationsPanel',
            'activations_panel']
 
-# %% ../nbs/42_activations_panel.ipynb #9398c749
+# %% ../nbs/42_activations_panel.ipynb #2f3fb2df
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +21,19 @@ from fastcore.basics import patch
 from .activation_inspection import DATA, ORDERS, Inspection, Inspector, Opened, Reading
 from .activation_texts import TextSet, open_texts
 from .activations import CaptureSettings
+from .activations_page import asset
 from .amplification import Where
+from .files import whole_text
 from .generation import Generations, Sampling, Token
-from .interpretations import Interpretations, Note, whole_text
+from .interpretations import Interpretations, Note
 from .lab import open_base
 from .models import Base
 from .views import Debounce, Feed, Panel, Sample, SliderNumber, card, escape, row, sample_cards
 
-# %% ../nbs/42_activations_panel.ipynb #55f95de5
-def _asset(name): return (files("llgbm") / "assets" / "activations" / name).read_text(encoding="utf-8")
-
+# %% ../nbs/42_activations_panel.ipynb #dc12af47
 def _script():
     "The page's drawings and the panel's parts as a module of a widget."
-    inner = "\n".join(map(_asset, ("text.js", "view.js", "panel.js")))
+    inner = "\n".join(map(asset, ("text.js", "view.js", "panel.js")))
     return f"function part(model, el) {{\n{inner}\nreturn start();\n}}\nexport default {{ render({{ model, el }}) {{ return part(model, el); }} }};\n"
 
 def _palette(css, selector):
@@ -43,7 +42,7 @@ def _palette(css, selector):
 
 def page_style() -> str: # CSS
     "The page's style for what stands in `.llgbm-act`, in light and dark as the panels are."
-    css, own = _asset("page.css"), ".llgbm-act"
+    css, own = asset("page.css"), ".llgbm-act"
     light, dark = _palette(css, ":root"), _palette(css, ":root[data-theme=dark]")
     rest = "\n".join(l for l in css.splitlines() if ":root" not in l and not l.startswith("body"))
     dark_where = ",".join(f"{w} {own}" for w in ('body[data-jp-theme-light="false"]', "body.vscode-dark", "html[theme=dark]"))

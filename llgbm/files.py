@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['naming_errors', 'atomic_path', 'atomic_dir', 'clear_leftovers', 'write_bytes', 'write_text', 'to_json', 'write_json',
            'read_json', 'file_signature', 'hash_bytes', 'hash_file', 'hash_json', 'safe_filename', 'original_name',
-           'append_jsonl', 'read_jsonl', 'near_names', 'as_html']
+           'append_jsonl', 'read_jsonl', 'near_names', 'whole_text', 'as_html']
 
 # %% ../nbs/00_files.ipynb #84e65853
 import ctypes, difflib, errno, hashlib, html, json, os, re, secrets, shutil, time
@@ -292,6 +292,13 @@ def near_names(
     some = list(known)[:20_000]                                  # comparing texts is slow, and this is only a hint
     found = [k for k in some if k.endswith("/" + str(name)) or k.startswith(str(name) + "/")][:3] or difflib.get_close_matches(str(name), some, 3, 0.6)
     return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+# %% ../nbs/00_files.ipynb #e653f5b0
+def whole_text(
+    text: str,
+) -> str: # without halves of characters, which no file can hold
+    "Put a replacement character in the place of every lone surrogate."
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 # %% ../nbs/00_files.ipynb #0f81e448
 def as_html(

@@ -53,6 +53,8 @@ def test_config_is_built_by_clicking(desk):
     page.locator('.llgbm-slidernumber .noUi-handle').focus()
     page.keyboard.press('ArrowRight')
     page.wait_for_function("[...document.querySelectorAll('.llgbm-comesto td')].every(t => t.textContent == '2.1')")
+    style = lambda where, what: page.evaluate('([w, p]) => [...new Set([...document.querySelectorAll(w)].map(e => getComputedStyle(e)[p]))]', [where, what])
+    assert (style('.llgbm-moduleline > *', 'marginTop'), style('.llgbm-moduleline input', 'fontWeight'), style('.llgbm-slidernumber', 'display')) == (['0px'], ['400'], ['grid'])
     assert page.locator('.llgbm-slidernumber input[type=number]').input_value() == '2.1'
     button(page, '+ rule').click()
     page.wait_for_function("document.querySelectorAll('.llgbm-rule').length == 2")
