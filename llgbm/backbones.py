@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['SCORES', 'UNITS', 'KINDS', 'STRENGTHS', 'SAID', 'ANSWERED', 'OTHERS', 'CENTRED', 'LINEAR', 'TURNED', 'MAPPED',
            'SHUFFLED', 'ALL', 'UNSEEN', 'Continuations', 'pair', 'sample_continuations', 'answered_continuations',
-           'text_budget', 'Likelihoods', 'likelihoods', 'meaning_deltas', 'logit_deltas', 'LinearMap', 'task_means',
-           'shared_tasks', 'task_folds', 'map_across', 'cosines', 'cross_retrieval', 'BasePool', 'open_base_pool',
-           'study_texts', 'PoolReading', 'read_pool', 'across', 'same_fold', 'shuffled_row', 'map_curve',
-           'CrossBaseStudy', 'cross_base_study', 'write_backbones_page']
+           'text_budget', 'Likelihoods', 'base_likelihoods', 'likelihoods', 'meaning_deltas', 'logit_deltas',
+           'LinearMap', 'task_means', 'shared_tasks', 'task_folds', 'map_across', 'cosines', 'cross_retrieval',
+           'BasePool', 'open_base_pool', 'study_texts', 'PoolReading', 'read_pool', 'across', 'same_fold',
+           'shuffled_row', 'map_curve', 'CrossBaseStudy', 'cross_base_study', 'write_backbones_page']
 
 # %% ../nbs/16_backbones.ipynb #2b5ce7ea
 import copy, json, random, warnings
@@ -195,7 +195,7 @@ def text_budget(
     width = model.get_output_embeddings().weight.shape[0]
     return max(1, min(auto_batch_tokens(model), max_bytes // (8 * width)))       # logits and what logsumexp makes of them, float32
 
-# %% ../nbs/16_backbones.ipynb #098cff04
+# %% ../nbs/16_backbones.ipynb #dff5dcae
 @dataclass(frozen=True, eq=False)
 class Likelihoods:
     "Log-likelihoods of M continuations under N adapters and under their base, in nats."
@@ -226,6 +226,25 @@ def _by_adapter(base, adapters, tokens_each, run, max_tokens, progress, desc):
     names = [n for n in sources if n in rows]
     return names, np.stack([rows[n] for n in names])
 
+def _to_score(base, c):
+    "Token lists of what is to be read, as `_encode`. Raises `ValueError` where it is too long."
+    prompts, texts = _encode(base.tokenizer, c)
+    check_length(base.model, max(len(p) + max(map(len, ts)) - 1 for p, ts in zip(prompts, texts)), "the longest probe with its text")     # the last token isn't read
+    return prompts, texts
+
+def _score(model, prompts, texts, n, budget):
+    "Log-likelihoods of all texts under n rows of adapters: (n, M)."
+    return torch.cat([_score_texts(model, p, ts, n, budget) for p, ts in zip(prompts, texts)], 1)
+
+@torch.no_grad()
+def base_likelihoods(
+    base: Base,
+    continuations: Continuations,          # M texts behind P probes
+    max_batch_tokens: int | None = None,   # per forward; None follows the memory there is
+) -> np.ndarray:                           # (M,) float64, nats
+    "Read how likely a bare base finds texts, each with its end token. Raises `ValueError` for texts longer than it can read."
+    return _score(base.model, *_to_score(base, continuations), 1, max_batch_tokens or text_budget(base.model))[0].double().numpy()
+
 @torch.no_grad()
 def likelihoods(
     base: Base,
@@ -235,13 +254,10 @@ def likelihoods(
     progress: bool = True,                     # show a bar
 ) -> Likelihoods:
     "Read how likely adapters and their base find texts. Adapters that don't fit are left out with a warning; raises `ValueError` when none is left."
-    prompts, texts = _encode(base.tokenizer, continuations)
-    check_length(base.model, max(len(p) + max(map(len, ts)) - 1 for p, ts in zip(prompts, texts)), "the longest probe with its text")     # the last token isn't read
-    budget = max_batch_tokens or text_budget(base.model)
-    run = lambda n: torch.cat([_score_texts(base.model, p, ts, n, budget) for p, ts in zip(prompts, texts)], 1)      # (n, M)
-    each = max(max(len(p), sum(map(len, ts))) for p, ts in zip(prompts, texts))
-    names, adapted = _by_adapter(base, adapters, each, run, budget, progress, "likelihoods")
-    return Likelihoods(names, adapted, run(1)[0].double().numpy(), np.array([len(t) for ts in texts for t in ts]), continuations)
+    prompts, texts = _to_score(base, continuations)
+    budget, each = max_batch_tokens or text_budget(base.model), max(max(len(p), sum(map(len, ts))) for p, ts in zip(prompts, texts))
+    names, adapted = _by_adapter(base, adapters, each, lambda n: _score(base.model, prompts, texts, n, budget), budget, progress, "likelihoods")
+    return Likelihoods(names, adapted, base_likelihoods(base, continuations, budget), np.array([len(t) for ts in texts for t in ts]), continuations)
 
 # %% ../nbs/16_backbones.ipynb #9afb2f58
 SCORES, UNITS = ("inverse perplexity", "log-likelihood"), ("byte", "token", "text")
