@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['log', 'Weights', 'Parts', 'check_weights', 'LoadedAdapter', 'fuse', 'CapacityError', 'AdapterManager', 'MemoryReport']
 
-# %% ../nbs/51_manager.ipynb #344e1f96
+# %% ../nbs/51_manager.ipynb #39731e70
 import asyncio, logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -70,7 +70,7 @@ def fuse(
     if len(parts) == 1 and w == 1: return Variant(first.adapter, str(first.spec.path))
     return Variant(concat([e.adapter for e, _ in parts], [w for _, w in parts], _called(parts)), config=dict(weights={e.name: w for e, w in parts}, adapters=sources))
 
-# %% ../nbs/51_manager.ipynb #2771f4d3
+# %% ../nbs/51_manager.ipynb #7ecf82c8
 class CapacityError(RuntimeError): "There is no room for an adapter, and waiting won't help."
 
 class AdapterManager:
@@ -87,7 +87,8 @@ class AdapterManager:
         self.max_loaded = registry.max_loaded if max_loaded is None else max_loaded
         for f, v in dict(max_loaded=self.max_loaded, max_bytes=max_bytes).items():
             if v is not None and (isinstance(v, bool) or not isinstance(v, Integral) or v < 1): raise ValueError(f"{f} must be a whole number of at least 1, got {v!r}: without room nothing could ever be loaded")
-        self._here, self._leaving, self._moving, self._active = {}, [], [], {}     # name → LoadedAdapter, least recently used first; name → weight
+        self._here, self._leaving, self._moving, self._active = {}, [], [], {}     # name → LoadedAdapter, least recently used first; …; name → weight
+        self._inside = set()                                                           # what the engine has; the loader's thread keeps it
         self._turn, self._freed, self._waiting = asyncio.Lock(), asyncio.Event(), False
         self._jobs, self._runner, self._chores = [], None, set()
         self._loader, self._asker = (ThreadPoolExecutor(1, f"llgbm-{n}") for n in ("loader", "asker"))
@@ -140,18 +141,30 @@ def _too_much(self: AdapterManager, fixed, new):
     pinned = ", ".join(e.name for e in fixed) or "nothing"
     return f"no room for {', '.join(e.name for e in new)} ({sum(e.adapter.nbytes for e in new):,} bytes): there is room for {room}, and {pinned} must stay"
 
-# %% ../nbs/51_manager.ipynb #7b9a7d42
+# %% ../nbs/51_manager.ipynb #acef0423
 @patch
-def _move(self: AdapterManager, out, new, kept, roomy):
-    "Bring the engine from some adapters to others, or leave it as it was."
-    def leave(some):
-        for key in {e.key for e in some} - kept: self.engine.unload(key)
-    def come(some):
-        for e in some: self.engine.load(e.adapter)
+def _leave(self: AdapterManager, some):
+    "Take adapters from the engine, but for contents that go by another name as well."
+    for e in some:
+        self._inside.discard(e)
+        if e.key not in {x.key for x in self._inside}: self.engine.unload(e.key)
+
+@patch
+def _come(self: AdapterManager, some):
+    for e in some:
+        self.engine.load(e.adapter)          # nothing where it has this content
+        self._inside.add(e)
+
+@patch
+def _move(self: AdapterManager, out, new, roomy):
+    "Bring the engine from some adapters to others, or leave it as it was. In the loader's thread, as all that changes the engine."
     try:
-        if roomy: come(new)
-        leave(out); come(new)            # what is there already isn't loaded twice
-    except BaseException: leave(new); come(out); raise
+        if roomy: self._come(new)
+        self._leave(out)
+        if not roomy: self._come(new)
+    except BaseException:
+        self._leave(new); self._come(out)
+        raise
 
 @patch
 async def _wholly(self: AdapterManager, work, *args):
@@ -166,11 +179,11 @@ async def _wholly(self: AdapterManager, work, *args):
 @patch
 async def _exchange(self: AdapterManager, out, new):
     "Move, and keep the books."
-    kept, roomy = {e.key for e in self._held() if e not in out}, self._fits(self._held() + new)
+    roomy = self._fits(self._held() + new)
     self._here, self._moving = {n: e for n, e in self._here.items() if e not in out}, new
     try:
-        if await self._wholly(self._move, out, new, kept, roomy):
-            await self._wholly(self._move, new, out, kept, False)
+        if await self._wholly(self._move, out, new, roomy):
+            await self._wholly(self._move, new, out, False)
             raise asyncio.CancelledError
     except BaseException: self._here = {e.name: e for e in out} | self._here; raise
     else: self._here |= {e.name: e for e in new}
@@ -197,7 +210,7 @@ async def _bring(self: AdapterManager, names, old=None):
     if new or out: await self._exchange(out, new)
     if old and old not in out: self._retire(old)
 
-# %% ../nbs/51_manager.ipynb #b3b766e9
+# %% ../nbs/51_manager.ipynb #61c5d41e
 @patch
 def _retire(self: AdapterManager, e):
     "Let an adapter go as soon as it isn't in use."
@@ -213,7 +226,7 @@ def _drop_soon(self: AdapterManager, e):
 @patch
 async def _drop(self: AdapterManager, e):
     "Take an adapter that is on its way out from the engine."
-    try: await self._wholly(self._move, [e], [], {x.key for x in self._held() if x is not e}, False)
+    try: await self._wholly(self._leave, [e])
     except Exception as err: log.warning("adapter %r could not be unloaded: %s", e.name, err)
     finally: self._leaving.remove(e); self._freed.set()
 
@@ -388,6 +401,16 @@ async def generate(
     self._jobs.append(job)
     if self._runner is None or self._runner.done(): self._runner = asyncio.create_task(self._run())
     return await job.future
+
+# %% ../nbs/51_manager.ipynb #f946659d
+@patch
+async def between_batches(
+    self: AdapterManager,
+    work: Callable[..., Any], # something that uses the engine's model; runs in another thread
+    *args: Any,
+) -> Any:                     # what it returns
+    "Do something with the engine's model while no request is being answered."
+    return await asyncio.get_running_loop().run_in_executor(self._asker, work, *args)
 
 # %% ../nbs/51_manager.ipynb #d455b2a8
 @dataclass(frozen=True)
