@@ -70,7 +70,7 @@ def fuse(
     if len(parts) == 1 and w == 1: return Variant(first.adapter, str(first.spec.path))
     return Variant(concat([e.adapter for e, _ in parts], [w for _, w in parts], _called(parts)), config=dict(weights={e.name: w for e, w in parts}, adapters=sources))
 
-# %% ../nbs/51_manager.ipynb #7ecf82c8
+# %% ../nbs/51_manager.ipynb #4dfb290b
 class CapacityError(RuntimeError): "There is no room for an adapter, and waiting won't help."
 
 class AdapterManager:
@@ -88,7 +88,7 @@ class AdapterManager:
         for f, v in dict(max_loaded=self.max_loaded, max_bytes=max_bytes).items():
             if v is not None and (isinstance(v, bool) or not isinstance(v, Integral) or v < 1): raise ValueError(f"{f} must be a whole number of at least 1, got {v!r}: without room nothing could ever be loaded")
         self._here, self._leaving, self._moving, self._active = {}, [], [], {}     # name → LoadedAdapter, least recently used first; …; name → weight
-        self._inside = set()                                                           # what the engine has; the loader's thread keeps it
+        self._inside, self._checked = set(), {}                                        # what the engine has; name → (spec, fingerprint) of what was found good: the loader's thread keeps both
         self._turn, self._freed, self._waiting = asyncio.Lock(), asyncio.Event(), False
         self._jobs, self._runner, self._chores = [], None, set()
         self._loader, self._asker = (ThreadPoolExecutor(1, f"llgbm-{n}") for n in ("loader", "asker"))
@@ -107,13 +107,17 @@ class AdapterManager:
 
     def _held(self): return [*self._here.values(), *self._leaving, *self._moving]
 
-# %% ../nbs/51_manager.ipynb #66eb7ea3
+# %% ../nbs/51_manager.ipynb #af95d440
 @patch
 def _read(self: AdapterManager, spec):
-    "Read and check an adapter; what can't be used is refused for good."
+    "Read and check an adapter; what can't be used is refused for good, what was checked before isn't checked again while its files stay the same."
     try:
         adapter = spec.read()
-        return LoadedAdapter(spec, adapter, self.engine.checked.fingerprint(adapter))
+        known, key = self._checked.get(spec.name, (None, None))
+        if known == spec and spec.unchanged: self.engine.checked.seen[adapter] = key
+        key = self.engine.checked.fingerprint(adapter)
+        if spec.unchanged: self._checked[spec.name] = spec, key
+        return LoadedAdapter(spec, adapter, key)
     except (AdapterError, FileNotFoundError) as e:
         self.registry.refuse(spec, "; ".join(getattr(e, "problems", [str(e)])))
         raise

@@ -6,7 +6,7 @@
 __all__ = ['log', 'FACTS_FILE', 'FACTS', 'check_facts', 'read_facts', 'AdapterSpec', 'read_spec', 'save_spec', 'Changes',
            'AdapterRegistry']
 
-# %% ../nbs/50_registry.ipynb #f2668713
+# %% ../nbs/50_registry.ipynb #affa40da
 import logging, threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -21,7 +21,7 @@ from fastcore.basics import patch
 from torch import nn
 
 from .delta_cache import DeltaCache
-from .files import near_names, read_json, write_json
+from .files import file_signature, near_names, read_json, write_json
 from .lora import CONFIG_FILE, WEIGHT_FILES, AdapterError, LoraAdapter, adapter_dir, find_adapters
 from .models import Base
 
@@ -74,7 +74,7 @@ def read_facts(
         except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as e: log.warning("%s is left out: %s", file, e)
     return facts
 
-# %% ../nbs/50_registry.ipynb #216934ca
+# %% ../nbs/50_registry.ipynb #520e7917
 @dataclass(frozen=True)
 class AdapterSpec:
     "An adapter on disk: what it is, what it is for, and why it can't be used, if so."
@@ -109,16 +109,20 @@ class AdapterSpec:
         return None if self.deltas is None else self.deltas.get_delta(self.name, self.fingerprint)
 
     @property
+    def unchanged(self) -> bool:
+        "Whether its files look as they did when they were read."
+        return self.files == _looks(self.path)
+
+    @property
     def facts(self) -> dict[str, Any]:
         "What is written about it."
         return {k: getattr(self, k) for k in FACTS}
 
-# %% ../nbs/50_registry.ipynb #0612df8a
+# %% ../nbs/50_registry.ipynb #f194d434
 def _look(path):
     "What changes when a file does; None where it is missing."
-    try: s = path.stat()
+    try: return file_signature(path)
     except OSError: return None
-    return s.st_size, s.st_mtime_ns, s.st_ino
 
 def _looks(folder): return tuple(_look(folder / f) for f in (CONFIG_FILE, *WEIGHT_FILES, *_READERS))
 
@@ -188,7 +192,7 @@ class AdapterRegistry:
         "Why adapters can't be used, by name."
         return {n: s.problem for n, s in self.specs.items() if s.problem is not None}
 
-# %% ../nbs/50_registry.ipynb #1eae3971
+# %% ../nbs/50_registry.ipynb #d4eeeaf3
 @patch
 def _places(self: AdapterRegistry):
     "Folder and facts by name, of what is found and what was given."
@@ -201,7 +205,7 @@ def rescan(self: AdapterRegistry) -> Changes:
     "Look at the folder again; read what is new or looks different."
     with self._lock:
         old, places = self.specs, self._places()
-        same = {n: s for n, s in old.items() if n in places and (s.path, s.files) == (places[n][0], _looks(s.path))}
+        same = {n: s for n, s in old.items() if n in places and s.path == places[n][0] and s.unchanged}
         self.specs = {n: same.get(n) or read_spec(folder, n, self.model, facts, self.deltas) for n, (folder, facts) in sorted(places.items())}
     return Changes([n for n in self.specs if n not in old], [n for n in self.specs if n in old and n not in same], [n for n in old if n not in self.specs])
 
@@ -232,7 +236,7 @@ def get_adapter(
     if (s := self.specs[name]).problem is not None: raise AdapterError(f"adapter {name!r} can't be used", [s.problem])
     return s
 
-# %% ../nbs/50_registry.ipynb #71bf71a3
+# %% ../nbs/50_registry.ipynb #3f10434e
 @patch
 def refuse(
     self: AdapterRegistry,
@@ -243,7 +247,7 @@ def refuse(
     with self._lock:
         if self.specs.get(spec.name) != spec: return     # somebody looked again already
         self.specs[spec.name] = replace(spec, problem=problem)
-        if spec.files != _looks(spec.path): self.specs[spec.name] = read_spec(spec.path, spec.name, self.model, self._given.get(spec.name, (None, None))[1], self.deltas)
+        if not spec.unchanged: self.specs[spec.name] = read_spec(spec.path, spec.name, self.model, self._given.get(spec.name, (None, None))[1], self.deltas)
 
 # %% ../nbs/50_registry.ipynb #d7abd8c8
 @patch
