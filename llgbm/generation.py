@@ -612,7 +612,7 @@ class Engine(ABC):
     def __enter__(self): return self
     def __exit__(self, *e): self.close()
 
-# %% ../nbs/31_generation.ipynb #4eda25af
+# %% ../nbs/31_generation.ipynb #ed60ed11
 def _free_bytes(model):
     "Memory that a batch may take: half of what a GPU has free, 2 GiB elsewhere."
     return torch.cuda.mem_get_info(model.device)[0] // 2 if model.device.type == "cuda" else 2 << 30
@@ -648,14 +648,14 @@ class TransformersEngine(Engine):
     @property
     def loaded(self) -> dict[str, int]: # fingerprint → bytes
         "Adapters on the model's device."
-        return {k: a.nbytes for k, a in self._near.items()}
+        return {k: a.nbytes for k, a in list(self._near.items())}     # a list, as another thread may load meanwhile
 
     def _bank(self, variants, hashes):
         "The bank of some variants; the last one is kept."
-        asked = [(h, v.adapter) for n, v in variants.items() if (h := hashes[n])]
-        if (key := tuple(h for h, _ in asked)) and key != self._kept[0]:
-            self._kept = (key, LoraBank.from_adapters([self._near[h] if h in self._near else a.to(self.model.device) for h, a in asked], torch.float32))
-        return self._kept[1] if key else None
+        asked, (had, bank) = [(h, v.adapter) for n, v in variants.items() if (h := hashes[n])], self._kept     # looked up once: another thread may unload meanwhile
+        if not (key := tuple(h for h, _ in asked)): return None
+        if key != had: self._kept = key, bank = key, LoraBank.from_adapters([self._near.get(h) or a.to(self.model.device) for h, a in asked], torch.float32)
+        return bank
 
     def answer(
         self,
