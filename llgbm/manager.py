@@ -107,7 +107,7 @@ class AdapterManager:
 
     def _held(self): return [*self._here.values(), *self._leaving, *self._moving]
 
-# %% ../nbs/51_manager.ipynb #af95d440
+# %% ../nbs/51_manager.ipynb #0ca03dac
 @patch
 def _read(self: AdapterManager, spec):
     "Read and check an adapter; what can't be used is refused for good, what was checked before isn't checked again while its files stay the same."
@@ -141,11 +141,11 @@ def _victims(self: AdapterManager, new, keep, old):
 
 @patch
 def _too_much(self: AdapterManager, fixed, new):
-    room = f"{self.max_loaded} adapters" + (f" and {self.max_bytes:,} bytes" if self.max_bytes else "")
+    room = f"{self.max_loaded} adapter" + "s" * (self.max_loaded > 1) + (f" and {self.max_bytes:,} bytes" if self.max_bytes else "")
     pinned = ", ".join(e.name for e in fixed) or "nothing"
     return f"no room for {', '.join(e.name for e in new)} ({sum(e.adapter.nbytes for e in new):,} bytes): there is room for {room}, and {pinned} must stay"
 
-# %% ../nbs/51_manager.ipynb #acef0423
+# %% ../nbs/51_manager.ipynb #e66c705f
 @patch
 def _leave(self: AdapterManager, some):
     "Take adapters from the engine, but for contents that go by another name as well."
@@ -183,15 +183,18 @@ async def _wholly(self: AdapterManager, work, *args):
 @patch
 async def _exchange(self: AdapterManager, out, new):
     "Move, and keep the books."
-    roomy = self._fits(self._held() + new)
+    roomy, first, last = self._fits(self._held() + new), out, []       # what stands at the two ends of the list when all is over
     self._here, self._moving = {n: e for n, e in self._here.items() if e not in out}, new
     try:
-        if await self._wholly(self._move, out, new, roomy):
+        cancelled = await self._wholly(self._move, out, new, roomy)
+        first, last = [], new
+        if cancelled:
             await self._wholly(self._move, new, out, False)
+            first, last = out, []
             raise asyncio.CancelledError
-    except BaseException: self._here = {e.name: e for e in out} | self._here; raise
-    else: self._here |= {e.name: e for e in new}
-    finally: self._moving = []; self._freed.set()
+    finally:
+        self._here, self._moving = {e.name: e for e in first} | self._here | {e.name: e for e in last}, []
+        self._freed.set()
 
 # %% ../nbs/51_manager.ipynb #e1a663c3
 @patch
@@ -239,7 +242,7 @@ def _loaded(self: AdapterManager, name):
     if name not in self._here: raise ValueError(f"adapter {name!r:.80} isn't loaded" + (near_names(name, self._here) or f"; loaded are: {', '.join(self._here) or 'none'}"))
     return self._here[name]
 
-# %% ../nbs/51_manager.ipynb #a04208a8
+# %% ../nbs/51_manager.ipynb #a4e99ad0
 @patch
 async def load_adapter(
     self: AdapterManager,
@@ -248,7 +251,7 @@ async def load_adapter(
 ) -> None:
     "Load an adapter, making room if need be. Raises `ValueError` for an unknown one, `AdapterError` with the reasons for one that can't be used, `CapacityError` when there can't be room."
     async with self._turn:
-        old = self._here.get(name)
+        if (old := self._here.get(name)) and pin is False: old.pinned = False       # whatever its files are by now
         if old is None or self.registry.specs.get(name) != old.spec: await self._bring([name], old)
         self._here[name] = e = self._here.pop(name)
         e.pinned = (old.pinned if old else False) if pin is None else pin
@@ -374,7 +377,7 @@ async def _answer(self: AdapterManager, jobs):
     for j, f in zip(jobs, found):
         if not j.future.done(): j.future.set_result(f) if j.failed is None else j.future.set_exception(j.failed)
 
-# %% ../nbs/51_manager.ipynb #d07ad956
+# %% ../nbs/51_manager.ipynb #12963cfe
 @patch
 async def _run(self: AdapterManager):
     "Answer what is asked until nothing is."
@@ -396,7 +399,7 @@ async def generate(
     self: AdapterManager,
     requests: Request | Sequence[Request],
     weights: Weights | None = None,   # adapter → weight; {} is the base alone, None what is active
-    listen: Listener | None = None,   # told of every token, in another thread; what it raises, this call raises
+    listen: Listener | None = None,   # told of every token, in another thread (from the first one again, where a batch failed and is asked one by one); what it raises, this call raises
 ) -> Generations:                     # by request and sample; `variant` says the sum, such as 'math + 0.5*polite'
     "Answer requests under a weighted sum of adapters. Raises as `load_adapter`, and as the engine's `generate`."
     requests = [requests] if isinstance(requests, Request) else list(requests)
