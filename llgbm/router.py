@@ -226,7 +226,12 @@ def common_ground(
     "Average what the package's example prompts have in common: that they are questions."
     return vectors.keep([q.text for q in load_queries(split="examples")]).mean(0)
 
-# %% ../nbs/52_router.ipynb #6a0d98d4
+# %% ../nbs/52_router.ipynb #392ecfca
+def _of_width(vectors, d):
+    v = np.asarray(vectors, np.float64)
+    if v.ndim != 2 or v.shape[1] != d: raise ValueError(f"vectors of shape {v.shape} can't be compared: the encoder's have width {d}")
+    return v
+
 SHRINK = 3.0     # chosen on validation queries
 
 def whitening(
@@ -258,9 +263,13 @@ class EmbeddingMethod(Method):
         "Cut a query to what the encoder reads."
         return self.vectors.cut(query)
 
+    def compare(self, vectors: np.ndarray) -> np.ndarray: # (Q, d) of the same encoder → (Q, N)
+        "Return cosines of what is encoded already. Raises `ValueError` for another width."
+        return unit_rows(unit_rows(_of_width(vectors, len(self.centre)) - self.centre) @ self.turn) @ self.matrix.T
+
     def scores(self, queries: Sequence[str]) -> np.ndarray: # (Q, N)
         "Return cosines."
-        return unit_rows(unit_rows(self.vectors(queries) - self.centre) @ self.turn) @ self.matrix.T
+        return self.compare(self.vectors(queries))
 
 # %% ../nbs/52_router.ipynb #b54b26f5
 class LikelihoodMethod(Method):
@@ -295,7 +304,7 @@ class LikelihoodMethod(Method):
         "Return how much likelier queries make topics, in nats."
         return np.stack([self._likelihoods(q) - self.prior for q in queries])[:, self.which]
 
-# %% ../nbs/52_router.ipynb #e2ba3d41
+# %% ../nbs/52_router.ipynb #88d3f08a
 class DeltaMethod(Method):
     "Predict the delta that a query wants, and compare. Raises `ValueError` when fewer than two adapters have deltas."
     def __init__(
@@ -314,11 +323,15 @@ class DeltaMethod(Method):
         "Cut a query to what the encoder reads."
         return self.vectors.cut(query)
 
+    def compare(self, vectors: np.ndarray) -> np.ndarray: # (Q, d) of the same encoder → (Q, N)
+        "Return cosines of predicted and true deltas; −1 where there is none. Raises `ValueError` for another width."
+        out = np.full((len(vectors), self.n), -1.0)
+        out[:, self.known] = cosines(self.bridge(_of_width(vectors, len(self.bridge.x_mean))), self.deltas)
+        return out
+
     def scores(self, queries: Sequence[str]) -> np.ndarray: # (Q, N)
         "Return cosines of predicted and true deltas; −1 where there is none."
-        out = np.full((len(queries), self.n), -1.0)
-        out[:, self.known] = cosines(self.bridge(self.vectors(queries)), self.deltas)
-        return out
+        return self.compare(self.vectors(queries))
 
 # %% ../nbs/52_router.ipynb #3c6432c3
 def margins(
@@ -447,12 +460,21 @@ class AdapterRouter:
 
     def __repr__(self) -> str: return f"AdapterRouter({len(self.specs)} adapters, by {', then '.join(self.methods)}, threshold {self.threshold:g})"
 
-# %% ../nbs/52_router.ipynb #47268704
+# %% ../nbs/52_router.ipynb #4521fb5c
 @patch(as_prop=True)
 def specs(self: AdapterRouter) -> list:
-    "Adapters that can be routed to, as the registry lists them now."
+    "Adapters that can be routed to, as the registry lists them now; not those that were generated for a single query, which have no domain."
     found = self.registry.list_adapters() if hasattr(self.registry, "list_adapters") else self.registry
-    return [s for s in found if getattr(s, "problem", None) is None]
+    return [s for s in found if getattr(s, "problem", None) is None and (s.domain or not getattr(s, "generated", False))]
+
+@patch
+def uses(
+    self: AdapterRouter,
+    model: Any, # a model that also does something else
+) -> bool:
+    "Say whether routing may run this very model."
+    encoder = getattr(self._encoder, "encoder", self._encoder)
+    return any(b is not None and b.model is model for b in (self.base, getattr(encoder, "base", None)))
 
 @patch
 def reset(self: AdapterRouter) -> None:
@@ -548,7 +570,7 @@ def ready(
                 raise
         return self._made[name]
 
-# %% ../nbs/52_router.ipynb #b36ce40e
+# %% ../nbs/52_router.ipynb #61d53685
 @patch
 def scores(
     self: AdapterRouter,
@@ -562,23 +584,25 @@ def scores(
         return s, curve(s, self.groups)
 
 @patch
-def _ask(self: AdapterRouter, query, top_k, name):
+def _ask(self: AdapterRouter, query, top_k, name, vector):
     "Routes by one method, and what is to be said about it."
     m, curve = self.ready(name)
-    read = m.read(query)
-    s = _finite(m.scores([read]))
+    known = vector is not None and hasattr(m, "compare")
+    read = query if known else m.read(query)
+    s = _finite(m.compare(np.asarray(vector)[None]) if known else m.scores([read]))
     best = np.argsort(-s[0], kind="stable")[:top_k]
     sure, said = curve(s, self.groups)[0], []
     if len(read) < len(query.rstrip()): said.append(f"{name} reads the first {len(read):,} of {len(query):,} characters")
     said.append(f"{name}: {self.candidates[best[0]].name} has {sure[best[0]]:.2f}, " + ("so the base answers alone" if sure[best[0]] < self.threshold else "enough") + f" (threshold {self.threshold:.2f})")
     return tuple(Route(self.candidates[i].name, float(sure[i])) for i in best), said
 
-# %% ../nbs/52_router.ipynb #cf921b54
+# %% ../nbs/52_router.ipynb #cb72e91d
 @patch
 def route(
     self: AdapterRouter,
     query: str,      # of any length; methods read as much of its beginning as they can
     top_k: int = 2,  # adapters at most
+    vector: np.ndarray | None = None, # (d,) the query as the router's encoder has it, where that is known; other methods read the text
 ) -> Routes:         # those whose confidence reaches the threshold
     "Find the adapters for a query. Raises `ValueError` for an empty query, and `top_k` below 1."
     _check_query(query)
@@ -587,7 +611,7 @@ def route(
     with self._lock:
         if not self._look(): return Routes(query, (), self.threshold, None, ("there are no adapters: the base answers alone",))
         for name in self.methods:
-            try: found, more = self._ask(query, top_k, name)
+            try: found, more = self._ask(query, top_k, name, vector)
             except Exception as e: said.append(self._note(name, e))
             else: return Routes(query, found, self.threshold, name, (*said, *more))
     return Routes(query, (), self.threshold, None, (*said, "no method could tell: the base answers alone"))
