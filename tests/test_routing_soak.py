@@ -11,8 +11,10 @@ from llgbm.lora import LoraAdapter, LoraBank, concat
 from llgbm.manager import AdapterManager, CapacityError, LoadedAdapter
 from llgbm.models import model_fingerprint
 from llgbm.registry import AdapterRegistry
+from llgbm.router import AdapterRouter
 
 DOMAINS, N, CALLS, TASKS = ('math', 'code', 'law'), 12, 10_000, 8
+WORDS = dict(math='fractions', code='recursion', law='contracts')
 GROUPS = dict(tone=['math/0', 'math/1', 'code/0'], length=['law/0', 'law/1'])
 ASK = [Request(q, sampling=Sampling(do_sample=False, max_new_tokens=2)) for q in ('Work out 5 plus 4.', 'Who may sign?')]
 
@@ -82,7 +84,7 @@ def check(manager):
 
 class Walker:
     'One of the tasks: does one random thing after the other.'
-    def __init__(self, manager, world, seed, counts): self.manager, self.world, self.r, self.counts = manager, world, random.Random(seed), counts
+    def __init__(self, manager, router, world, seed, counts): self.manager, self.router, self.world, self.r, self.counts = manager, router, world, random.Random(seed), counts
 
     def some(self, k=1): return self.r.sample(self.world.names, k)
     def weights(self): return {n: self.r.choice([1, .5, -1]) for n in self.some(self.r.choice([0, 1, 1, 1, 2]))}
@@ -104,9 +106,10 @@ class Walker:
         assert [g.request for g in got] == [0, 1]
 
     async def route(self):
-        'Pick an adapter of a domain, and ask it.'
-        if not (found := self.manager.registry.get_adapters_for_domain(self.r.choice(DOMAINS))): return
-        weights = {self.r.choice(found).name: 1}
+        'Let the router pick an adapter, and ask that one.'
+        domain = self.r.choice(DOMAINS)
+        routes = self.router.route(f'Something about {WORDS[domain]}, please.', top_k=1)
+        weights = {r.name: 1 for r in routes}
         assert (await self.manager.generate(ASK[0], weights))[0].tokens in self.world.texts(weights, ASK[0])
 
     async def files(self):
@@ -144,9 +147,9 @@ def alive(*kinds):
 
 async def soak(manager, world, counts):
     'Walk with eight tasks, in two halves; return what was alive between them and after.'
-    seen = []
+    seen, router = [], AdapterRouter(manager.registry, ['keyword'], keywords={d: [w] for d, w in WORDS.items()}, threshold=.1)
     for half in range(2):
-        await asyncio.wait_for(asyncio.gather(*(Walker(manager, world, 100 * half + i, counts).walk(CALLS // 2 // TASKS) for i in range(TASKS))), 900)
+        await asyncio.wait_for(asyncio.gather(*(Walker(manager, router, world, 100 * half + i, counts).walk(CALLS // 2 // TASKS) for i in range(TASKS))), 900)
         await still(manager)
         check(manager)
         assert all(e.leases == 0 for e in manager._held()) and not (manager._leaving or manager._moving or manager._jobs)
