@@ -9,13 +9,13 @@ __all__ = ['log', 'SPLITS', 'KEYWORDS', 'LONGEST', 'SHRINK', 'METHODS', 'KNOWN',
            'right_ones', 'Route', 'Routes', 'stand_ins', 'AdapterRouter', 'calibration_error', 'RouterReport',
            'evaluate_router']
 
-# %% ../nbs/52_router.ipynb #a7ec2b46
+# %% ../nbs/52_router.ipynb #418b745a
 import logging, re, threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -130,8 +130,8 @@ def split_words(
     "List the words of a text, in lower case; C++ and C# are words."
     return _WORD.findall(text.casefold())
 
-# %% ../nbs/52_router.ipynb #996f6eb9
-class Method:
+# %% ../nbs/52_router.ipynb #74b1350e
+class Method(Protocol):
     "A way to score adapters for queries."
     def read(
         self,
@@ -145,7 +145,6 @@ class Method:
         queries: Sequence[str], # Q texts that `read` lets pass
     ) -> np.ndarray:            # (Q, N) float64; more is better
         "Score all adapters for each query."
-        raise NotImplementedError
 
 def words_of(
     candidate: Candidate,
