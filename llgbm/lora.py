@@ -8,8 +8,8 @@ __all__ = ['CONFIG_FILE', 'WEIGHT_FILES', 'LoraPair', 'low_rank_svd', 'balanced'
            'AdapterError', 'read_tensors', 'adapter_dir', 'Stored', 'read_header', 'linear_shape', 'LoraBank',
            'target_paths', 'LoraShape', 'fit', 'find_adapters']
 
-# %% ../nbs/00_lora.ipynb #b25e2c28
-import json, re
+# %% ../nbs/00_lora.ipynb #403c3566
+import json, os, re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -848,12 +848,15 @@ def align(
         As[m], Bs[m] = A.to(self.A[m].dtype), B.to(self.A[m].dtype)
     return replace(self, A=As, B=Bs, ranks=None)
 
-# %% ../nbs/00_lora.ipynb #c376a0bf
+# %% ../nbs/00_lora.ipynb #149e2317
 def find_adapters(
     root: str | Path, # folder to search, at any depth
 ) -> list[Path]:      # adapter directories, sorted
     "Find all PEFT adapter directories below a folder (hidden folders excepted). Raises `FileNotFoundError` when there is no such folder."
     root = Path(root)
     if not root.is_dir(): raise FileNotFoundError(f"no folder {root} to look for adapters in")
-    dirs = (p.parent for p in root.rglob(CONFIG_FILE))
-    return sorted(d for d in dirs if not any(part.startswith(".") for part in d.relative_to(root).parts))
+    found = []
+    for folder, subfolders, files in os.walk(root):                      # passes over what vanishes meanwhile
+        subfolders[:] = [f for f in subfolders if not f.startswith(".")]
+        if CONFIG_FILE in files: found.append(Path(folder))
+    return sorted(found)
