@@ -6,8 +6,8 @@
 __all__ = ['HELP', 'open_registry', 'base_of_adapters', 'Routed', 'route_job', 'Evaluated', 'write_report',
            'evaluate_routing_job', 'Chat', 'chat_job', 'run_chat']
 
-# %% ../nbs/86_routing_jobs.ipynb #35d5df75
-import asyncio, json
+# %% ../nbs/86_routing_jobs.ipynb #3392dd40
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Any
 
 from fastcore.basics import patch
 
-from .adaptive import AdaptiveGenerator, open_adaptive, open_router
+from .adaptive import AdaptiveGenerator, LoopThread, open_adaptive, open_router
 from .amplify_jobs import ADAPTERS, model_shapes, printable
 from .atlas import html_page
 from .delta_cache import DeltaCache
@@ -211,7 +211,7 @@ async def hear(
     try: return await (_order(self, word, rest.strip()) if line[0] == "/" else _ask(self, line))
     except _MENDABLE as e: return f"! {printable(str(e))}"
 
-# %% ../nbs/86_routing_jobs.ipynb #a015f0a6
+# %% ../nbs/86_routing_jobs.ipynb #927df29c
 def _chat_weights(registry, adapter, adaptive):
     "What runs where nobody chooses; a name that is unknown is said before anything is loaded."
     if adapter and adaptive: raise ValueError("--adapter: with --adaptive the adapters are chosen; leave one of the two out")
@@ -254,11 +254,9 @@ def run_chat(
     say: Callable[[str], Any],  # shows text
 ) -> None:
     "Hear lines until one ends it, or there are none left."
-    loop = asyncio.new_event_loop()
-    try:
-        for line in lines:
-            if (said := loop.run_until_complete(chat.hear(line))) is None: break
-            if said: say(said)
-    finally:
-        loop.run_until_complete(chat.manager.close())
-        loop.close()
+    with LoopThread() as loop:
+        try:
+            for line in lines:
+                if (said := loop.run(chat.hear(line))) is None: break
+                if said: say(said)
+        finally: loop.run(chat.manager.close())
