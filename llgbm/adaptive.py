@@ -270,24 +270,26 @@ async def generate(
     alone = None if not base else answer if not plan.weights else (await self.manager.generate(request, {}))[0]
     return AdaptiveAnswer(answer.text, plan.weights, plan.why, plan.routes, plan.generated, time.perf_counter() - start, answer, alone and alone.text)
 
-# %% ../nbs/54_adaptive.ipynb #f833e4ce
+# %% ../nbs/54_adaptive.ipynb #9415bc94
 class LoopThread:
     "An event loop in a thread of its own."
     def __init__(self):
-        self.loop = asyncio.new_event_loop()
+        self.loop, self.closed = asyncio.new_event_loop(), False
         threading.Thread(target=self.loop.run_forever, name="llgbm-loop", daemon=True).start()
 
     def run(
         self,
         work: Coroutine,  # what to run there
     ) -> Any:             # what it returns
-        "Wait for a coroutine's result; interrupted, cancel it. Raises what it raises."
+        "Wait for a coroutine's result; interrupted, cancel it. Raises what it raises, and `RuntimeError` after the end."
+        if self.closed: work.close(); raise RuntimeError("this loop has ended")
         task = asyncio.run_coroutine_threadsafe(work, self.loop)
         try: return task.result()
         except BaseException: task.cancel(); raise
 
     def close(self) -> None:
         "End the loop."
+        self.closed = True
         self.loop.call_soon_threadsafe(self.loop.stop)
 
     def __enter__(self): return self

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['setting', 'fact', 'make_parser', 'main']
 
-# %% ../nbs/90_cli.ipynb #7f2cc3c5
+# %% ../nbs/90_cli.ipynb #1f82280b
 import argparse, logging, os, sys, traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -15,7 +15,7 @@ from typing import Any, get_args
 import pandas as pd
 import yaml
 
-from . import activation_jobs, algebra, amplify_jobs, experiments, jobs
+from . import activation_jobs, algebra, amplify_jobs, experiments, jobs, routing_jobs
 from .activations import CaptureSettings
 from .composition import STUDIES
 from .config import CONFIGS, DeltaConfig, Domain, ExperimentConfig, ModelConfig, ProbeConfig, get_config
@@ -24,7 +24,9 @@ from .demo import demo
 from .generation import Sampling
 from .lab import LAB_BASES, RECIPES
 from .merging import METHODS
+from .router import METHODS as ROUTES
 from .sweeps import WEIGHTS
+from transformers.utils.logging import disable_progress_bar
 
 # %% ../nbs/90_cli.ipynb #a65486da
 class _Help(argparse.HelpFormatter):
@@ -193,7 +195,7 @@ def _generate_adapter(a):
     made = experiments.generate_job(a.description, a.checkpoint, a.output, device=a.device)
     return _written(dict(adapter=made, card=made / "README.md"))
 
-# %% ../nbs/90_cli.ipynb #b93e85ad
+# %% ../nbs/90_cli.ipynb #ad9af327
 def _sampling(a): return Sampling(a.temperature, a.top_p, a.max_new_tokens, a.do_sample, a.seed, a.n)
 def _opening(a): return dict(base_model=a.base_model, finetuned=a.finetuned, engine=a.engine, adapters=a.adapters, dtype=a.dtype, device=a.device, check_base=not a.no_check_base)
 
@@ -224,13 +226,37 @@ def _activations_page(a):
 
 def _activations_serve(a): return activation_jobs.serve_job(a.page or activation_jobs.data_file(a.data), a.interpretations_file, a.port, lambda line: print(line, flush=True)) or 0
 
+def _routing(a): return dict(adapters=a.adapters, methods=a.method, threshold=a.threshold, base_model=a.base_model, encoder=a.encoder, device=a.device)
+
+def _route(a):
+    if (a.query is None) == (a.evaluate is None): raise ValueError("give either a query, or --evaluate with a file of queries")
+    disable_progress_bar()
+    if a.query is not None: return _say(routing_jobs.route_job(a.query, top_k=a.top_k, cache_dir=a.cache_dir, **_routing(a)))
+    found = routing_jobs.evaluate_routing_job(a.evaluate, a.output, cache_dir=a.cache_dir, **_routing(a))
+    _say(found, "")
+    return _written(found.files)
+
+def _typed():
+    "What is typed, line by line, up to its end."
+    while True:
+        if sys.stdin.isatty(): print("» ", end="", flush=True)
+        if not (line := sys.stdin.readline()): return
+        yield line
+
+def _chat(a):
+    disable_progress_bar()
+    if sys.stdin.isatty(): _say("/help says what can be ordered, /quit ends")
+    sampling = Sampling(a.temperature, a.top_p, a.max_new_tokens, a.do_sample, a.seed)
+    return routing_jobs.chat_job(_typed(), lambda text: print(text, flush=True), adaptive=a.adaptive, adapter=a.adapter, engine=a.engine, generator=a.generator, made_dir=a.made_dir, max_loaded=a.max_loaded,
+        sampling=sampling, turns=a.turns, system=a.system, plain=a.plain, dtype=a.dtype, **_routing(a)) or 0
+
 def _panel(a):
     served = amplify_jobs.panel_job(a.name, a.base_model, a.adapters, a.folder, a.port, a.finetuned, a.engine)
     print(served, flush=True)
     served.run(not a.no_browser)
     return 0
 
-# %% ../nbs/90_cli.ipynb #e3a63214
+# %% ../nbs/90_cli.ipynb #242b93f1
 def _command(sub, name: str, run: Callable, text: str, *examples: str) -> argparse.ArgumentParser:
     epilog = "\n  ".join(["examples:", *(e.replace("%", "%%") for e in examples)]) if examples else None
     p = sub.add_parser(name, help=text.split(". ")[0].removesuffix("."), description=text, epilog=epilog)
@@ -314,7 +340,7 @@ def _engine_options(p):
     g.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="precision; the engine's choice if left out")
     _device_option(g)
 
-def _sampling_options(p, greedy=False):
+def _sampling_options(p, greedy=False, many=True):
     g, s = p.add_argument_group("sampling"), Sampling()
     if greedy: g.add_argument("--sample", dest="do_sample", action="store_true", help="draw tokens, in place of taking the likeliest")
     else: g.add_argument("--greedy", dest="do_sample", action="store_false", help="take the likeliest token, always")
@@ -322,7 +348,7 @@ def _sampling_options(p, greedy=False):
     g.add_argument("--top_p", type=float, default=s.top_p, help="the likeliest tokens that hold this share are in play")
     g.add_argument("--max_new_tokens", type=int, default=s.max_new_tokens, help="longest answer")
     g.add_argument("--seed", type=int, default=s.seed, help="of all samples")
-    g.add_argument("--n", type=int, default=s.n, help="answers of each to each prompt")
+    if many: g.add_argument("--n", type=int, default=s.n, help="answers of each to each prompt")
 
 def _prompt_options(p, required):
     g = p.add_mutually_exclusive_group(required=required)
@@ -367,9 +393,47 @@ def _sweep_parser(sub):
     p.add_argument("--output", required=True, metavar="DIR", help="where sweep.html, sweep.csv, sweep.json and the log go")
     _ask_options(p); _sampling_options(p, greedy=True); _engine_options(p)
 
+def _routing_options(p):
+    g = p.add_argument_group("routing")
+    g.add_argument("--adapters", default=amplify_jobs.ADAPTERS, metavar="DIR", help="folder searched for PEFT adapter directories")
+    g.add_argument("--method", nargs="+", default=["embedding", "keyword"], metavar="NAME", help=f"how to tell, the first that can: {', '.join(ROUTES)}; llm asks the base, delta needs the adapters' deltas")
+    g.add_argument("--threshold", type=float, default=.5, help="confidence, 0 … 1, below which no adapter is taken")
+    g.add_argument("--encoder", default="minilm", help="minilm, base, or a sentence encoder's hub id or directory")
+    g.add_argument("--base_model", help="hub id or directory; 'lab' and 'lab-gpt2' are the small bases that the package brings; what the adapters were made for, or the lab's, if left out")
+    _device_option(g)
+
+def _route_parser(sub):
+    p = _command(sub, "route", _route, "Say which adapters a query wants, and how sure that is. Or, with --evaluate, measure on a file of queries how often the right adapter is found.",
+                 'llgbm route "What dose of aspirin for a child?"', 'llgbm route "Is my lease void?" --adapters adapters/ --method llm embedding --top_k 3',
+                 "llgbm route --evaluate queries.jsonl --output outputs/routing")
+    p.add_argument("query", nargs="?", metavar="QUERY", help="what somebody asks")
+    p.add_argument("--top_k", type=int, default=2, help="adapters at most")
+    p.add_argument("--evaluate", metavar="FILE", help="JSONL with text, domain (or an adapter's name; null for none), perhaps id and split: examples are shown to the router, validation sets its confidences, the others are measured on")
+    p.add_argument("--output", default="outputs/routing", metavar="DIR", help="for --evaluate: where routing.html, routing.csv and answers.csv go")
+    _routing_options(p)
+    p.add_argument("--cache_dir", metavar="DIR", help="the adapters' deltas, from compute-deltas, for --method delta")
+
+def _chat_parser(sub):
+    p = _command(sub, "chat", _chat, "Chat on the terminal, or with what is piped in, a line each. With --adaptive every line runs under the adapters that it calls for, and says which, and why; else under --adapter, or the bare base.",
+                 "llgbm chat --adaptive", "llgbm chat --adaptive --adapters adapters/ --base_model Qwen/Qwen2.5-1.5B-Instruct --engine vllm",
+                 "echo 'Is my lease void?' | llgbm chat --adaptive --generator outputs/run", "llgbm chat --adapter math/shout/0")
+    how = p.add_mutually_exclusive_group()
+    how.add_argument("--adaptive", action="store_true", help="choose adapters for each line")
+    how.add_argument("--adapter", metavar="NAME", help="or run always under this one")
+    p.add_argument("--generator", metavar="DIR", help="for --adaptive: a run's folder, from train; it writes an adapter where none fits")
+    p.add_argument("--made_dir", default="outputs/made", metavar="DIR", help="where these go")
+    p.add_argument("--max_loaded", type=int, default=3, help="adapters in memory at a time")
+    p.add_argument("--turns", type=int, help="earlier lines, with their answers, that the model sees; 8 if left out, none on the lab's bases, which know no conversations")
+    p.add_argument("--system", metavar="TEXT", help="system prompt")
+    p.add_argument("--plain", action="store_true", help="give the model the line as it is, without its chat template")
+    p.add_argument("--engine", default="transformers", metavar="ENGINE", help="transformers, vllm (in a Python of its own: LLGBM_VLLM_PYTHON), or the address of a vLLM server")
+    p.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="precision; the engine's choice if left out")
+    _routing_options(p)
+    _sampling_options(p, greedy=True, many=False)
+
 def _panel_parser(sub):
     p = _command(sub, "panel", _panel, "Open a panel in the browser, on this machine only. It keeps its work in a folder, and finds it there again.",
-                 "llgbm panel amplification", "llgbm panel amplification --base_model Qwen/Qwen2.5-1.5B-Instruct --adapters adapters/", "llgbm panel composition --port 9000 --no_browser")
+                 "llgbm panel amplification", "llgbm panel amplification --base_model Qwen/Qwen2.5-1.5B-Instruct --adapters adapters/", "llgbm panel composition --port 9000 --no_browser", "llgbm panel routing --adapters adapters/")
     p.add_argument("name", choices=list(amplify_jobs.PANELS), metavar="NAME", help=f"one of {', '.join(amplify_jobs.PANELS)}")
     p.add_argument("--base_model", default="lab", help="hub id or directory; 'lab' and 'lab-gpt2' are the small bases that the package brings")
     p.add_argument("--finetuned", help="another checkpoint of it, for configs that apply to it")
@@ -452,7 +516,7 @@ def make_parser() -> argparse.ArgumentParser:
     p.add_argument("--force", action="store_true", help="start from nothing")
     p = _command(sub, "verify", _verify, "Check that everything works here: imports, versions, a base, a delta, an adapter's round trip. A line each.")
     _base_options(p, "lab")
-    for parsers in (_lab_parsers, _delta_parsers, _algebra_parsers, _amplify_parser, _generate_parser, _sweep_parser, _panel_parser, _activation_parsers, _generator_parsers, _comparison_parsers, _picture_parsers): parsers(sub)
+    for parsers in (_lab_parsers, _delta_parsers, _algebra_parsers, _amplify_parser, _generate_parser, _sweep_parser, _route_parser, _chat_parser, _panel_parser, _activation_parsers, _generator_parsers, _comparison_parsers, _picture_parsers): parsers(sub)
     return parser
 
 # %% ../nbs/90_cli.ipynb #ca9d7aab
