@@ -172,7 +172,7 @@ def show_loaded(self: RoutingPanel) -> None:
     async def report(): return self.adaptive.manager.memory_report()
     self.loaded.value = memory_html(self.loop.run(report()))
 
-# %% ../nbs/55_routing_panel.ipynb #073e2610
+# %% ../nbs/55_routing_panel.ipynb #ffa5070d
 @patch
 def ask(self: RoutingPanel) -> None:
     "Answer the question, beside the base. Raises `ValueError` when there is none."
@@ -207,7 +207,7 @@ def _show_answers(self: RoutingPanel):
 def end(self: RoutingPanel) -> None:
     "Unload everything, and end the loop; what is shown stays."
     self.loop.run(self.adaptive.manager.close())
-    self.loop.end()
+    self.loop.close()
 
 # %% ../nbs/55_routing_panel.ipynb #dcc9aee1
 def routing_panel(
