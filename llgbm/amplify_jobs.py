@@ -310,8 +310,8 @@ def sweep_job(
         found = sweep(m.engine(config.targets[0], config.name), config, requests, weights, check, adapters=adapters, progress=progress)
     return Swept(found, dict(table=found.to_csv(out / "sweep.csv"), sweep=found.save(out / "sweep.json"), page=write_sweep_page(out / "sweep.html", found)))
 
-# %% ../nbs/84_amplify_jobs.ipynb #677a2eb7
-PANELS = dict(amplification="amplify", composition="compose", activations="activations")    # panel → notebook
+# %% ../nbs/84_amplify_jobs.ipynb #8c1bb756
+PANELS = dict(amplification="amplify", composition="compose", activations="activations", routing="route")    # panel → notebook
 
 def app_notebook(
     name: str, # of a panel, a key of `PANELS`
