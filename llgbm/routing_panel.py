@@ -23,8 +23,8 @@ from .router import Routes
 from .variants import open_models
 from .views import Debounce, Feed, Panel, Sample, card, escape, row, sample_cards, split, stack
 
-# %% ../nbs/55_routing_panel.ipynb #a0c46956
-MOST = 8     # bars
+# %% ../nbs/55_routing_panel.ipynb #dc7e2dae
+MOST = 6     # bars
 
 class Bar(NamedTuple):
     "An adapter that may be chosen."
@@ -51,8 +51,8 @@ def bars_html(
     if not bars: return "<span class='soft'>There is no adapter to choose.</span>"
     def one(b):
         more = f" <small>and {b.others} more of its domain</small>" if b.others else ""
-        return (f"<div class='llgbm-bar{' taken' * bool(b.weight)}'><span>{escape(b.name)}{more}</span><div><i style='width:{100 * b.confidence:.1f}%'></i><em style='left:{100 * threshold:.1f}%'></em></div>"
-                f"<b>{b.confidence:.2f}</b><small>{f'× {b.weight:g}' if b.weight else ''}</small></div>")
+        sure = f"<b>{b.confidence:.2f}</b><small>{f'× {b.weight:g}' if b.weight else ''}</small>"
+        return f"<div class='llgbm-bar{' taken' * bool(b.weight)}'><p><span>{escape(b.name)}{more}</span>{sure}</p><div><i style='width:{100 * b.confidence:.1f}%'></i><em style='left:{100 * threshold:.1f}%'></em></div></div>"
     return "<div class='llgbm-bars'>" + "".join(map(one, bars)) + "</div>"
 
 def memory_html(
@@ -64,15 +64,15 @@ def memory_html(
     cells = lambda r: f"<td>{escape(r.adapter)}</td><td>{escape(r.state)}{', pinned' * bool(r.pinned)}</td><td class='num'>{r.device_bytes / 1024:,.0f} KiB</td>"
     return head + "<table class='llgbm-table'><tr><th>adapter</th><th>state</th><th>size</th></tr>" + "".join(f"<tr>{cells(r)}</tr>" for r in report.table.itertuples()) + "</table>"
 
-# %% ../nbs/55_routing_panel.ipynb #a0e4701d
+# %% ../nbs/55_routing_panel.ipynb #d0cb58c5
 EXAMPLES = ("What dose of aspirin may a child with fever take?", "My landlord keeps my deposit. Can I sue him?", "Why does my python loop never end?", "A train does 90 km in 45 minutes. How fast is it?", "What's a good film for tonight?")
 
 _CSS = """
-.llgbm-bars{display:grid;grid-template-columns:minmax(0,auto) minmax(80px,1fr) auto auto;gap:7px 12px;align-items:center}.llgbm-bar{display:contents}.llgbm-bar span{overflow-wrap:anywhere}.llgbm-bar small{color:var(--soft);font-size:12.5px}.llgbm-bar b{font-weight:400;font-variant-numeric:tabular-nums}.llgbm-bar.taken span,.llgbm-bar.taken b{font-weight:650}
-.llgbm-bar>div{position:relative;height:14px;background:var(--line);border-radius:4px}.llgbm-bar i{position:absolute;inset:0 auto 0 0;background:var(--soft);opacity:.55;border-radius:4px}.llgbm-bar.taken i{background:var(--accent);opacity:1}.llgbm-bar em{position:absolute;top:-4px;bottom:-4px;width:2px;background:var(--ink);margin-left:-1px}
+.llgbm-bars{display:grid;gap:9px}.llgbm-bar p{display:flex;gap:10px;align-items:baseline}.llgbm-bar span{flex:1;min-width:0;overflow-wrap:anywhere}.llgbm-bar small{color:var(--soft);font-size:12.5px}.llgbm-bar b{font-weight:400;font-variant-numeric:tabular-nums}.llgbm-bar.taken span,.llgbm-bar.taken b{font-weight:650}
+.llgbm-bar>div{position:relative;height:9px;background:var(--line);border-radius:4px}.llgbm-bar i{position:absolute;inset:0 auto 0 0;background:var(--soft);opacity:.55;border-radius:4px}.llgbm-bar.taken i{background:var(--accent);opacity:1}.llgbm-bar em{position:absolute;top:-3px;bottom:-3px;width:2px;background:var(--ink);margin-left:-1px}
+.llgbm .llgbm-way{grid-template-columns:minmax(0,7fr) minmax(0,5fr)}@container (max-width:860px){.llgbm .llgbm-way{grid-template-columns:minmax(0,1fr)}}
 .llgbm-table{border-collapse:collapse;width:100%}.llgbm-table th{text-align:left;font-weight:400;color:var(--soft);font-size:12.5px}.llgbm-table td,.llgbm-table th{padding:3px 12px 3px 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
 .llgbm .llgbm-query .widget-textarea,.llgbm .llgbm-query.widget-textarea{width:100%;margin:0}.llgbm .llgbm-query textarea{min-height:56px;field-sizing:content;max-height:220px;resize:vertical;font-size:15px!important}.llgbm .llgbm-threshold{flex:1 1 260px;max-width:420px;width:auto}.llgbm .llgbm-why{margin:0;padding-left:18px}.llgbm .llgbm-ex .jupyter-button{height:auto;min-height:28px;line-height:1.3;padding:4px 10px;white-space:normal;text-align:left;font-size:13px}
-@container (max-width:560px){.llgbm-bars{grid-template-columns:minmax(0,1fr) auto auto}.llgbm-bar>div{grid-column:1/-1;grid-row:auto;order:0}}
 """
 _GREY, _BLUE = "#8a94a3", "#0072B2"
 
@@ -90,7 +90,7 @@ class RoutingPanel(Panel):
         self._make_ask(examples)
         self.bars, self.why, self.loaded, self.said = W.HTML(), W.HTML(), W.HTML(), W.HTML()
         scores = card(self.bars, row(self.threshold), title="How sure the router is")
-        self.lay_out(self.errors, stack(self.ask_card, split(scores, card(self.loaded, title="What is loaded")), card(self.said, self.why, title="Answers")))
+        self.lay_out(self.errors, stack(self.ask_card, split(scores, card(self.loaded, title="What is loaded")).add_class("llgbm-way"), card(self.said, self.why, title="Answers")))
         self.worker.buttons, self.worker.stops = [self.ask_button], [self.stop]
         self.stop.disabled = True
         for n, why in adaptive.manager.registry.broken.items(): self.errors.note(f"adapter {n}", why)
