@@ -6,11 +6,10 @@
 __all__ = ['log', 'CARD', 'AdapterMaker', 'Plan', 'AdaptiveGenerator', 'AdaptiveAnswer', 'LoopThread', 'stand_in_prompts',
            'open_router', 'open_adaptive']
 
-# %% ../nbs/54_adaptive.ipynb #8eee128a
+# %% ../nbs/54_adaptive.ipynb #2b85a6c4
 import asyncio, logging, threading, time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 

@@ -6,7 +6,7 @@
 __all__ = ['HELP', 'open_registry', 'base_of_adapters', 'Routed', 'route_job', 'Evaluated', 'write_report',
            'evaluate_routing_job', 'Chat', 'chat_job', 'run_chat']
 
-# %% ../nbs/86_routing_jobs.ipynb #3392dd40
+# %% ../nbs/86_routing_jobs.ipynb #4a2ef7f1
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -29,7 +29,7 @@ from .manager import AdapterManager
 from .memory_bus import MemoryVector
 from .models import one_thread
 from .registry import AdapterRegistry
-from .router import AdapterRouter, RouterReport, Routes, evaluate_router, load_queries
+from .router import RouterReport, Routes, evaluate_router, load_queries
 from .variants import open_models
 
 # %% ../nbs/86_routing_jobs.ipynb #134a4381

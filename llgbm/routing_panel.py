@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['MOST', 'EXAMPLES', 'Bar', 'bars_of', 'bars_html', 'memory_html', 'RoutingPanel', 'Look', 'routing_panel']
 
-# %% ../nbs/55_routing_panel.ipynb #6e2e56cb
+# %% ../nbs/55_routing_panel.ipynb #02b5e742
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ipywidgets as W
 from fastcore.basics import patch
@@ -18,7 +18,6 @@ from .adaptive import AdaptiveAnswer, AdaptiveGenerator, LoopThread, Plan, open_
 from .generation import Request, Sampling, Token
 from .manager import MemoryReport
 from .memory_bus import best_of_each, route_beside
-from .models import Base
 from .router import Routes
 from .variants import open_models
 from .views import Debounce, Feed, Panel, Sample, card, escape, row, sample_cards, split, stack
