@@ -174,7 +174,7 @@ def write_json(
     except (ValueError, TypeError) as e: raise type(e)(f'{path}: cannot be written as JSON: {e}') from e
     return write_text(path, text + '\n')
 
-# %% ../nbs/00_files.ipynb #d9f74b25
+# %% ../nbs/00_files.ipynb #ad4476a6
 def read_json(
     path: str | os.PathLike, # a JSON file
 ) -> dict: # its object
@@ -183,7 +183,7 @@ def read_json(
     if not path.is_file(): raise FileNotFoundError(errno.ENOENT, 'No such JSON file', str(path))
     try: obj = json.loads(path.read_bytes())
     except UnicodeDecodeError as e: raise ValueError(f'{path}: not UTF-8 text ({e})') from e
-    except json.JSONDecodeError as e: raise ValueError(f'{path}: not JSON: {e}') from e
+    except (json.JSONDecodeError, RecursionError) as e: raise ValueError(f'{path}: not JSON: {e}') from e
     if not isinstance(obj, dict): raise ValueError(f'{path}: holds a JSON {type(obj).__name__}, an object was expected')
     return obj
 

@@ -306,7 +306,7 @@ def fingerprint(self: LoraAdapter) -> str:
         update_hash(h, "A", p.A); update_hash(h, "B", p.B)
     return h.hexdigest()
 
-# %% ../nbs/00_lora.ipynb #66e1863b
+# %% ../nbs/00_lora.ipynb #b9bc4e2d
 _PLAIN = set("""task_type peft_type auto_mapping peft_version base_model_name_or_path revision inference_mode r target_modules
     exclude_modules lora_alpha lora_dropout fan_in_fan_out bias use_rslora init_lora_weights layers_to_transform layers_pattern
     rank_pattern alpha_pattern megatron_core qalora_group_size runtime_config eva_config""".split())
@@ -326,7 +326,11 @@ def config_problems(
     if cfg.get("bias", "none") != "none": bad.append(f"bias={cfg['bias']!r} is not supported: biases of the base were trained")
     if (init := cfg.get("init_lora_weights", True)) not in _INITS:
         bad.append(f"init_lora_weights={init!r} is not supported: it may change the base's weights before training; convert the adapter to a plain LoRA when saving it (PEFT: path_initial_model_for_weight_conversion)")
+    bad += [f"{k}={cfg[k]!r} is not a mapping of modules to numbers" for k in ("rank_pattern", "alpha_pattern") if not _numbers(cfg.get(k) or {})]
+    if not isinstance(base := cfg.get("base_model_name_or_path") or "", str): bad.append(f"base_model_name_or_path={base!r} is not text")
     return bad + [f"{k}={cfg.get(k)!r} is not a number above 0" for k in ("r", "lora_alpha") if not _positive(cfg.get(k), k == "lora_alpha")]
+
+def _numbers(patterns): return isinstance(patterns, dict) and all(_positive(v, True) for v in patterns.values())
 
 def _positive(v, zero_ok): return isinstance(v, (int, float)) and not isinstance(v, bool) and (v > 0 or zero_ok)
 
@@ -376,7 +380,7 @@ def half_problems(
     got = dict(A=halves["A"].shape[0], B=halves["B"].shape[1])
     return [f"{module}: lora_{s} has rank {r}, adapter_config.json says {rank}" for s, r in got.items() if r != rank]
 
-# %% ../nbs/00_lora.ipynb #cb71ae75
+# %% ../nbs/00_lora.ipynb #8f0b7674
 CONFIG_FILE, WEIGHT_FILES = "adapter_config.json", ("adapter_model.safetensors", "adapter_model.bin")
 
 class AdapterError(ValueError):
@@ -392,7 +396,7 @@ def read_tensors(
     "Read a weight file onto the CPU; raises `AdapterError` naming the file when it is damaged."
     try:
         if path.suffix == ".safetensors": return load(path.read_bytes())      # for small files twice as fast as a memory map, and safe from later changes
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return {**torch.load(path, map_location="cpu", weights_only=True)}
     except SafetensorError as e: raise AdapterError(str(path), [f"damaged or truncated safetensors ({e})"]) from e
     except Exception as e:     # torch.load has no error type of its own
         if isinstance(e, OSError): raise
