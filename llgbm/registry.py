@@ -6,8 +6,8 @@
 __all__ = ['log', 'FACTS_FILE', 'FACTS', 'check_facts', 'read_facts', 'AdapterSpec', 'read_spec', 'save_spec', 'Changes',
            'AdapterRegistry']
 
-# %% ../nbs/50_registry.ipynb #affa40da
-import logging, threading
+# %% ../nbs/50_registry.ipynb #d5717d79
+import logging, re, threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -45,7 +45,7 @@ def check_facts(
         if not _is_fact(v, FACTS[k]): raise ValueError(f"{where}: {k} must be {'a list of texts' if FACTS[k] is tuple else 'text' if FACTS[k] is str else 'true or false'}, got {v!r:.60}")
     return {k: tuple(v) if FACTS[k] is tuple else v for k, v in facts.items()}
 
-# %% ../nbs/50_registry.ipynb #b22a66bc
+# %% ../nbs/50_registry.ipynb #9f2250d3
 def _from_task(folder):
     "What a `task.json` says: the lab's own, or a task's."
     t = read_json(folder / "task.json")
@@ -55,8 +55,8 @@ def _from_task(folder):
 
 def _from_card(folder):
     "What the front matter of a model card says."
-    _, *matter = (folder / "README.md").read_text("utf-8").split("---\n", 2)
-    card = yaml.safe_load(matter[0]) if len(matter) == 2 and not _.strip() else {}
+    matter = re.match(r"---\s*\n(.*?)^---\s*$", (folder / "README.md").read_text("utf-8-sig"), re.S | re.M)
+    card = yaml.safe_load(matter[1]) or {} if matter else {}
     if not isinstance(card, Mapping): raise ValueError("the front matter is no mapping")
     facts = dict(domain=card.get("domain"), description=card.get("description"), tags=card.get("tags"), examples=[w["text"] for w in card.get("widget") or () if isinstance(w, Mapping) and "text" in w])
     return {k: v for k, v in facts.items() if v}
@@ -71,7 +71,7 @@ def read_facts(
     for name, read in _READERS.items():
         if not (file := Path(folder) / name).is_file(): continue
         try: facts |= check_facts(read(file.parent), file)
-        except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as e: log.warning("%s is left out: %s", file, e)
+        except Exception as e: log.warning("%s is left out: %s", file, e)     # whatever is in one file, adapters must be listed
     return facts
 
 # %% ../nbs/50_registry.ipynb #520e7917
@@ -118,7 +118,7 @@ class AdapterSpec:
         "What is written about it."
         return {k: getattr(self, k) for k in FACTS}
 
-# %% ../nbs/50_registry.ipynb #f194d434
+# %% ../nbs/50_registry.ipynb #c9f0d1b2
 def _look(path):
     "What changes when a file does; None where it is missing."
     try: return file_signature(path)
@@ -152,14 +152,14 @@ def read_spec(
     spec = AdapterSpec(name, folder, files=_looks(folder), deltas=deltas)
     spec = replace(spec, **{**(_from_path(name) if facts is None else {}), **read_facts(folder), **(facts or {})})
     try: return replace(spec, **_measures(LoraAdapter.peek(folder, name=name), model))
-    except (OSError, ValueError, TypeError) as e: return replace(spec, problem=str(e))
+    except Exception as e: return replace(spec, problem=str(e) or type(e).__name__)     # whatever is wrong with one adapter, the others must be listed
 
-# %% ../nbs/50_registry.ipynb #2a9567c4
+# %% ../nbs/50_registry.ipynb #7fa8ece6
 def save_spec(
     spec: AdapterSpec, # its facts are written
 ) -> Path:             # the file
     "Write an adapter's facts beside it."
-    return write_json(spec.path / FACTS_FILE, {k: v for k, v in spec.facts.items() if v})
+    return write_json(spec.path / FACTS_FILE, spec.facts)
 
 # %% ../nbs/50_registry.ipynb #3a04d762
 class Changes(NamedTuple):
@@ -266,12 +266,17 @@ def register_adapter(
         self.specs = dict(sorted({**self.specs, name: read_spec(folder, name, self.model, facts, self.deltas)}.items()))
         return self.specs[name]
 
-# %% ../nbs/50_registry.ipynb #07e42e0b
+# %% ../nbs/50_registry.ipynb #4be32cc9
+def _cell(value):
+    "A value for a table; what isn't Unicode in a path, or in somebody's file, becomes '?'."
+    text = ", ".join(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
+    return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
+
 @patch
 def table(self: AdapterRegistry) -> pd.DataFrame: # a row for each adapter, broken ones with their reason
     "Give the registry as a table."
     columns = [f.name for f in fields(AdapterSpec) if f.name not in ("files", "deltas")]
-    rows = [{c: ", ".join(v) if isinstance(v := getattr(s, c), tuple) else v for c in columns} for s in self.list_adapters(broken=True)]
+    rows = [{c: _cell(getattr(s, c)) for c in columns} for s in self.list_adapters(broken=True)]
     return pd.DataFrame(rows, columns=columns)
 
 @patch
