@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['MOST', 'EXAMPLES', 'Bar', 'bars_of', 'bars_html', 'memory_html', 'RoutingPanel', 'Look', 'routing_panel']
 
-# %% ../nbs/55_routing_panel.ipynb #02b5e742
+# %% ../nbs/55_routing_panel.ipynb #ca4970da
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ import ipywidgets as W
 from fastcore.basics import patch
 
 from .adaptive import AdaptiveAnswer, AdaptiveGenerator, LoopThread, Plan, open_adaptive
+from .files import read_json, write_json
 from .generation import Request, Sampling, Token
 from .manager import MemoryReport
 from .memory_bus import best_of_each, route_beside
@@ -63,7 +64,7 @@ def memory_html(
     cells = lambda r: f"<td>{escape(r.adapter)}</td><td>{escape(r.state)}{', pinned' * bool(r.pinned)}</td><td class='num'>{r.device_bytes / 1024:,.0f} KiB</td>"
     return head + "<table class='llgbm-table'><tr><th>adapter</th><th>state</th><th>size</th></tr>" + "".join(f"<tr>{cells(r)}</tr>" for r in report.table.itertuples()) + "</table>"
 
-# %% ../nbs/55_routing_panel.ipynb #d0cb58c5
+# %% ../nbs/55_routing_panel.ipynb #c38bff21
 EXAMPLES = ("What dose of aspirin may a child with fever take?", "My landlord keeps my deposit. Can I sue him?", "Why does my python loop never end?", "A train does 90 km in 45 minutes. How fast is it?", "What's a good film for tonight?")
 
 _CSS = """
@@ -82,10 +83,11 @@ class RoutingPanel(Panel):
         adaptive: AdaptiveGenerator,              # used by nobody else
         examples: Sequence[str] = EXAMPLES,       # questions to click on
         sampling: Sampling = Sampling(do_sample=False, max_new_tokens=60),
+        state: str | Path | None = None,          # JSON file that question, memories and threshold are kept in
     ):
         super().__init__(_CSS)
-        self.adaptive, self.sampling, self.loop = adaptive, sampling, LoopThread()
-        self.looked, self.answer, self._asked, self._at = None, None, None, None
+        self.adaptive, self.sampling, self.state, self.loop = adaptive, sampling, state and Path(state), LoopThread()
+        self.looked, self.answer, self._asked, self._at, self._kept = None, None, None, None, None
         self._make_ask(examples)
         self.bars, self.why, self.loaded, self.said = W.HTML(), W.HTML(), W.HTML(), W.HTML()
         scores = card(self.bars, row(self.threshold), title="How sure the router is")
@@ -95,6 +97,7 @@ class RoutingPanel(Panel):
         for n, why in adaptive.manager.registry.broken.items(): self.errors.note(f"adapter {n}", why)
         self.show_loaded()
         self._show()
+        self._restore()
 
 @patch
 def _make_ask(self: RoutingPanel, examples):
@@ -122,7 +125,7 @@ def _moved(self: RoutingPanel, threshold):
     self._show()
     self.typed()
 
-# %% ../nbs/55_routing_panel.ipynb #143a7b17
+# %% ../nbs/55_routing_panel.ipynb #c80018a1
 class Look(NamedTuple):
     "What a question calls for."
     routes: Routes    # of all adapters
@@ -135,6 +138,7 @@ async def _look(adaptive, query, memories):
 def look(self: RoutingPanel) -> None:
     "Route the question, if that isn't done and nothing else runs."
     want = self.settings()
+    if want != self._kept: self._keep()
     if self.worker.busy or want == self._at: return
     self._at = want
     if not want[0]: self.looked = None; return self._show()
@@ -144,6 +148,25 @@ def look(self: RoutingPanel) -> None:
         self._show()
         self.look()                      # somebody may have typed on
     self.worker.run("routing the question", lambda: self.loop.run(_look(self.adaptive, *want[:2])), done)
+
+@patch
+def _keep(self: RoutingPanel):
+    "Write down what is asked for."
+    self._kept = self.settings()
+    with self.errors.catch("keeping the question"):
+        if self.state: write_json(self.state, dict(query=self.query.value, memories=self.memories.value, threshold=self.threshold.value))
+
+@patch
+def _restore(self: RoutingPanel):
+    "Take up what was asked for last."
+    with self.errors.catch("reading what was asked last"):
+        if not (self.state and self.state.is_file()): return
+        kept = read_json(self.state)
+        for k, kind in dict(query=str, memories=str, threshold=(int, float)).items():
+            if not isinstance(kept.get(k), kind): raise ValueError(f"{self.state}: {k} makes no sense, got {kept.get(k)!r:.60}")
+        for k, w in dict(query=self.query, memories=self.memories, threshold=self.threshold).items(): w.value = kept[k]
+        self.typed.cancel()
+        self.look()
 
 @patch
 def try_out(
@@ -208,11 +231,11 @@ def end(self: RoutingPanel) -> None:
     self.loop.run(self.adaptive.manager.close())
     self.loop.close()
 
-# %% ../nbs/55_routing_panel.ipynb #dcc9aee1
+# %% ../nbs/55_routing_panel.ipynb #e705a996
 def routing_panel(
     base: str = "lab",                          # 'lab', a hub id or a directory
     adapters: str | Path | None = None,         # folder of adapters
-    folder: str | Path = "outputs/routing",     # where all that is generated is noted
+    folder: str | Path = "outputs/routing",     # where all that is generated is noted, and what was asked last
     engine: str = "transformers",               # 'transformers', 'vllm', or the address of a vLLM server
     examples: Sequence[str] = EXAMPLES,         # questions to click on
     max_loaded: int = 3,                        # adapters in memory at a time
@@ -221,4 +244,4 @@ def routing_panel(
     "Open the panel on a folder of adapters. Raises `FileNotFoundError` when it isn't there, and as `open_models` and `open_adaptive`."
     if adapters is not None and not Path(adapters).is_dir(): raise FileNotFoundError(f"no folder {adapters}: name the one that your adapters are in")
     opened = open_models(base, None, engine, log=Path(folder) / "generations.jsonl").base
-    return RoutingPanel(open_adaptive(opened, adapters, max_loaded, **router), examples)
+    return RoutingPanel(open_adaptive(opened, adapters, max_loaded, **router), examples, state=Path(folder) / "panel.json")
