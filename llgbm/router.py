@@ -393,7 +393,7 @@ def fit(
     weight = model.coef_[0] / std
     return cls(weight, float(model.intercept_[0] - weight @ mean), len(y))
 
-# %% ../nbs/52_router.ipynb #159f0ffc
+# %% ../nbs/52_router.ipynb #f8025c1a
 class Route(NamedTuple):
     "An adapter, and the probability that it is right."
     name: str
@@ -407,6 +407,7 @@ class Routes(Sequence):
     threshold: float
     method: str | None = None      # which told; None: none could
     log: tuple[str, ...] = ()      # what happened, in order
+    alike: int = 0                 # other adapters that score just as the best does
 
     @property
     def chosen(self) -> tuple[Route, ...]:
@@ -576,7 +577,7 @@ def ready(
                 raise
         return self._made[name]
 
-# %% ../nbs/52_router.ipynb #61d53685
+# %% ../nbs/52_router.ipynb #8caf6c8e
 @patch
 def scores(
     self: AdapterRouter,
@@ -589,6 +590,8 @@ def scores(
         s = _finite(m.scores([m.read(_check_query(q)) for q in queries]))
         return s, curve(s, self.groups)
 
+_DIGITS = 6     # of scores; what differs less is the order in which a processor adds up
+
 @patch
 def _ask(self: AdapterRouter, query, top_k, name, vector):
     "Routes by one method, and what is to be said about it."
@@ -596,13 +599,15 @@ def _ask(self: AdapterRouter, query, top_k, name, vector):
     known = vector is not None and hasattr(m, "compare")
     read = query if known else m.read(query)
     s = _finite(m.compare(np.asarray(vector)[None]) if known else m.scores([read]))
-    best = np.argsort(-s[0], kind="stable")[:top_k]
+    ranked = np.argsort(-s[0].round(_DIGITS), kind="stable")                     # a tie goes to the first by name
+    best, alike = ranked[:top_k], int((s[0].round(_DIGITS) == s[0, ranked[0]].round(_DIGITS)).sum()) - 1
     sure, said = curve(s, self.groups)[0], []
     if len(read) < len(query.rstrip()): said.append(f"{name} reads the first {len(read):,} of {len(query):,} characters")
     said.append(f"{name}: {self.candidates[best[0]].name} has {sure[best[0]]:.2f}, " + ("so the base answers alone" if sure[best[0]] < self.threshold else "enough") + f" (threshold {self.threshold:.2f})")
-    return tuple(Route(self.candidates[i].name, float(sure[i])) for i in best), said
+    if alike and sure[best[0]] >= self.threshold: said.append(f"{alike} more score{'s' * (alike == 1)} the same: without examples of their own they can't be told apart")
+    return tuple(Route(self.candidates[i].name, float(sure[i])) for i in best), said, alike
 
-# %% ../nbs/52_router.ipynb #cb72e91d
+# %% ../nbs/52_router.ipynb #e14138a6
 @patch
 def route(
     self: AdapterRouter,
@@ -617,9 +622,9 @@ def route(
     with self._lock:
         if not self._look(): return Routes(query, (), self.threshold, None, ("there are no adapters: the base answers alone",))
         for name in self.methods:
-            try: found, more = self._ask(query, top_k, name, vector)
+            try: found, more, alike = self._ask(query, top_k, name, vector)
             except Exception as e: said.append(self._note(name, e))
-            else: return Routes(query, found, self.threshold, name, (*said, *more))
+            else: return Routes(query, found, self.threshold, name, (*said, *more), alike)
     return Routes(query, (), self.threshold, None, (*said, "no method could tell: the base answers alone"))
 
 @patch
