@@ -192,13 +192,15 @@ class AdapterRegistry:
         "Why adapters can't be used, by name."
         return {n: s.problem for n, s in self.specs.items() if s.problem is not None}
 
-# %% ../nbs/50_registry.ipynb #d4eeeaf3
+# %% ../nbs/50_registry.ipynb #8055f85f
 @patch
 def _places(self: AdapterRegistry):
     "Folder and facts by name, of what is found and what was given."
     found = find_adapters(self.dir) if self.dir and self.dir.is_dir() else []
-    names = {d: d.relative_to(self.dir).as_posix() if d != self.dir else self.dir.resolve().name for d in found}
-    return {n: (d, None) for d, n in names.items()} | self._given
+    names = {d.relative_to(self.dir).as_posix() if d != self.dir else self.dir.resolve().name: d for d in found}
+    for n in names.keys() & self._given.keys():
+        if names[n].absolute() != self._given[n][0]: log.warning("%s is left out: the adapter %r was registered from %s", names[n], n, self._given[n][0])
+    return {n: (d, None) for n, d in names.items()} | self._given
 
 @patch
 def rescan(self: AdapterRegistry) -> Changes:
@@ -249,7 +251,7 @@ def refuse(
         self.specs[spec.name] = replace(spec, problem=problem)
         if not spec.unchanged: self.specs[spec.name] = read_spec(spec.path, spec.name, self.model, self._given.get(spec.name, (None, None))[1], self.deltas)
 
-# %% ../nbs/50_registry.ipynb #d7abd8c8
+# %% ../nbs/50_registry.ipynb #df439fb8
 @patch
 def register_adapter(
     self: AdapterRegistry,
@@ -260,6 +262,7 @@ def register_adapter(
     "Add an adapter; registering it again changes its facts. Raises `ValueError` for a name that another one has, and facts that make no sense, `FileNotFoundError` where there is no adapter."
     facts, folder = check_facts(facts, "register_adapter"), adapter_dir(path).absolute()
     name = name or (str(path) if not Path(path).exists() else folder.name)
+    if not isinstance(name, str): raise ValueError(f"the name of an adapter must be text, got {name!r:.60}")
     with self._lock:
         if name in self.specs and self.specs[name].path.absolute() != folder: raise ValueError(f"there is an adapter {name!r} already, from {self.specs[name].path}: give this one another name")
         self._given[name] = folder, facts
