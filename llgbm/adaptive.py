@@ -130,7 +130,7 @@ class Plan:
         "Leave an adapter out again."
         return replace(self, weights={n: w for n, w in self.weights.items() if n != name}, why=(*self.why, f"{name} is left out: {why}"), generated=None if self.generated == name else self.generated)
 
-# %% ../nbs/54_adaptive.ipynb #c2255eb5
+# %% ../nbs/54_adaptive.ipynb #492b1a06
 class AdaptiveGenerator:
     "Answers queries under the adapters that they call for."
     def __init__(
@@ -158,7 +158,8 @@ def _best(self: AdaptiveGenerator, routes, taken=()):
 def _for_query(self: AdaptiveGenerator, plan):
     "The query's own adapters."
     for i, r in enumerate(self._best(plan.routes.candidates)):
-        plan = plan.add(r.name, 1. if i == 0 else round(r.confidence, 3), f"the query is for it, says {plan.routes.method}, {r.confidence:.0%} sure")
+        others = f"; {plan.routes.alike} more of the same score, the first by name is taken" if i == 0 and plan.routes.alike else ""
+        plan = plan.add(r.name, 1. if i == 0 else round(r.confidence, 3), f"the query is for it, says {plan.routes.method}, {r.confidence:.0%} sure{others}")
     if plan.weights: return plan
     best = next(iter(plan.routes.candidates), None)
     return plan.say(plan.routes.log[-1] if best is None else f"no adapter reaches {self.threshold:.0%}; the best is {best.name}, of which {plan.routes.method} is {best.confidence:.0%} sure")
