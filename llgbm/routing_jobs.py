@@ -55,12 +55,17 @@ def base_of_adapters(
     if len(bases) > 1: raise ValueError(f"base_model: the adapters were made for {' and '.join(map(repr, bases.values()))}; say which (--base_model)")
     return next(iter(bases.values()), None)
 
-# %% ../nbs/86_routing_jobs.ipynb #d534a367
+# %% ../nbs/86_routing_jobs.ipynb #947a52e6
 def _router(registry, methods, encoder, threshold, base_model, device=None):
     "A router, with the base if it needs one."
     needed = "llm" in methods or encoder == "base"
     base = open_base(base_model or base_of_adapters(registry) or "lab", device) if needed else None
     return open_router(registry, methods, encoder, base, threshold)
+
+def _left_out(broken, most=5):
+    "Lines about adapters that can't be used."
+    lines = [printable(f"left out: {n}: {why}") for n, why in broken.items()]
+    return lines if len(lines) <= most else [*lines[:most], f"left out: {len(lines) - most} more"]
 
 @dataclass(frozen=True, repr=False)
 class Routed:
@@ -71,7 +76,7 @@ class Routed:
     def __repr__(self):
         r, wide = self.routes, max([len(n) for n, _ in self.routes.candidates], default=0)
         rows = [f"  {printable(n):{wide}}  {c:.2f}  {'load' if c >= r.threshold else '–'}" for n, c in r.candidates]
-        return "\n".join([*rows, *map(printable, r.log), *(f"left out: {printable(n)}: {why}" for n, why in self.broken.items())])
+        return "\n".join([*rows, *map(printable, r.log), *_left_out(self.broken)])
     def _repr_html_(self): return self.routes._repr_html_()
 
 def route_job(
@@ -211,7 +216,7 @@ async def hear(
     try: return await (_order(self, word, rest.strip()) if line[0] == "/" else _ask(self, line))
     except _MENDABLE as e: return f"! {printable(str(e))}"
 
-# %% ../nbs/86_routing_jobs.ipynb #927df29c
+# %% ../nbs/86_routing_jobs.ipynb #30775e29
 def _chat_weights(registry, adapter, adaptive):
     "What runs where nobody chooses; a name that is unknown is said before anything is loaded."
     if adapter and adaptive: raise ValueError("--adapter: with --adaptive the adapters are chosen; leave one of the two out")
@@ -238,9 +243,10 @@ def chat_job(
     **kw,                                   # as `open_models`: python, dtype, device
 ) -> None:
     "Chat, line by line. Raises `ValueError` and `FileNotFoundError` for settings that make no sense; what goes wrong with a line is said."
-    registry = open_registry(adapters, base_model, None, max_loaded) if adaptive or adapter or Path(adapters).is_dir() else AdapterRegistry(None)
+    registry = open_registry(adapters, base_model, None, max_loaded) if adaptive or adapter else AdapterRegistry(adapters)
     weights, base_model = _chat_weights(registry, adapter, adaptive), base_model or base_of_adapters(registry) or "lab"
     if generator and not adaptive: raise ValueError("--generator: adapters are made for --adaptive only")
+    for line in _left_out(registry.broken) if adaptive else (): say(line)
     turns = turns if turns is not None else 0 if base_model in LAB_BASES else 8
     with one_thread() if base_model in LAB_BASES else nullcontext(), open_models(base_model, None, engine, **kw).base as opened:
         near = getattr(opened, "base", None) or (open_base(base_model) if adaptive and "llm" in methods else None)
