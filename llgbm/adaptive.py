@@ -6,8 +6,8 @@
 __all__ = ['log', 'CARD', 'AdapterMaker', 'Plan', 'AdaptiveGenerator', 'AdaptiveAnswer', 'LoopThread', 'stand_in_prompts',
            'open_router', 'open_adaptive']
 
-# %% ../nbs/54_adaptive.ipynb #2b85a6c4
-import asyncio, logging, threading, time
+# %% ../nbs/54_adaptive.ipynb #eeb05f33
+import asyncio, logging, os, re, shutil, threading, time
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,6 @@ from .delta_cache import DeltaCache
 from .files import as_html, hash_bytes, hash_json
 from .generation import Engine, Generation, Listener, Request, Sampling
 from .generator import Generator
-from .lora import AdapterError
 from .manager import AdapterManager, CapacityError
 from .memory_bus import MemoryVector, best_of_each, is_lost, route_beside
 from .models import Base
@@ -30,7 +29,7 @@ from .router import AdapterRouter, Route, Routes, load_queries
 
 log = logging.getLogger(__name__)
 
-# %% ../nbs/54_adaptive.ipynb #7d443bee
+# %% ../nbs/54_adaptive.ipynb #055e30bd
 CARD = """# {name}
 
 A LoRA adapter that was generated from this description:
@@ -54,10 +53,12 @@ class AdapterMaker:
         encoder: TextEncoder,        # that it was trained with
         folder: str | Path,          # where adapters that are made for queries go
         source: str = "unnamed",     # what cards say of the generator, such as its name and what it was trained on
+        most: int = 100,             # adapters for queries that are kept; those asked for longest ago go
     ):
+        if most < 1: raise ValueError(f"most: at least one adapter must be kept, got {most}")
         if generator.texts != 1: raise ValueError(f"this generator reads {generator.texts} texts at a time; to write an adapter from one, train it on descriptions (condition.source: description)")
         if generator.dim != encoder.dim: raise ValueError(f"the generator reads texts of {generator.dim} features, the encoder gives {encoder.dim}")
-        self.generator, self.encoder, self.folder, self.source, self._lock = generator, encoder, Path(folder), source, threading.RLock()
+        self.generator, self.encoder, self.folder, self.source, self.most, self._lock = generator, encoder, Path(folder), source, most, threading.RLock()
 
     def __repr__(self) -> str: return f"AdapterMaker({self.generator}, into {str(self.folder)!r})"
 
@@ -73,12 +74,20 @@ class AdapterMaker:
         card = CARD.format(name=out.name, text=" ".join(text.split()), base=adapter.base, source=self.source, kind=g.kind, params=g.num_parameters, rank=g.shape.rank)
         return adapter.save_pretrained(out, extra={"README.md": card} | ({FACTS_FILE: dict(facts)} if facts else {}))
 
-# %% ../nbs/54_adaptive.ipynb #f8b5ce7a
+# %% ../nbs/54_adaptive.ipynb #8a47adb5
 @patch(as_prop=True)
 def fingerprint(self: AdapterMaker) -> str:
     "Hash of all that decides what comes out."
     if not hasattr(self, "_print"): self._print = hash_json([hash_bytes(save({k: t.detach().cpu().contiguous() for k, t in self.generator.state_dict().items()})), self.generator.to_dict(), self.encoder.settings])
     return self._print
+
+@patch
+def _drop_oldest(self: AdapterMaker, registry):
+    "Delete the adapters made for queries that were asked longest ago; nothing else in the folder is touched."
+    ours = [p for p in self.folder.iterdir() if re.fullmatch("[0-9a-f]{16}", p.name) and (p / FACTS_FILE).is_file()]
+    for p in sorted(ours, key=lambda p: p.stat().st_mtime_ns)[:-self.most]:
+        if (name := f"generated/{p.name}") in registry: registry.unregister_adapter(name)
+        shutil.rmtree(p, ignore_errors=True)
 
 @patch
 def make(
@@ -94,9 +103,12 @@ def make(
     with self._lock:
         known = registry.specs.get(name)
         if known is None and folder.is_dir(): known = registry.register_adapter(folder, name)
-        if known is not None and known.problem is None: return known
-        self.write(text, folder, dict(description=text, generated=True))
-        return registry.register_adapter(folder, name)
+        if known is None or known.problem or not folder.is_dir():
+            self.write(text, folder, dict(domain="", description=text, generated=True))
+            known = registry.register_adapter(folder, name)
+        os.utime(folder)
+        self._drop_oldest(registry)
+        return known
 
 # %% ../nbs/54_adaptive.ipynb #d496a92d
 @dataclass(frozen=True)
@@ -230,7 +242,7 @@ class AdaptiveAnswer:
         alone = "" if self.base is None else f"<p>base: {as_html(self.base)}</p>"
         return f"<p><b>{as_html(self.text)}</b></p>{alone}<table><tr><th>adapter</th><th>weight</th></tr>{rows}</table><p>{'<br>'.join(map(as_html, self.why))}</p>"
 
-# %% ../nbs/54_adaptive.ipynb #8116ef62
+# %% ../nbs/54_adaptive.ipynb #bfae18cb
 @patch
 async def run(
     self: AdaptiveGenerator,
@@ -250,7 +262,7 @@ async def _answer(self: AdaptiveGenerator, query, memories, request, listen):
     while True:
         plan = await self.plan(query, memories)
         try: plan, answer = await self.run(plan, request, listen)
-        except (AdapterError, FileNotFoundError):
+        except (ValueError, FileNotFoundError):          # broken, or unknown by now
             if not (gone := [n for n in plan.weights if is_lost(self.manager.registry, n)]): raise
             lost += tuple(f"{n} can't be used: {self.manager.registry.broken.get(n, 'it is gone')}" for n in gone)
         else: return replace(plan, why=lost + plan.why), answer

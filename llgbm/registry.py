@@ -251,7 +251,7 @@ def refuse(
         self.specs[spec.name] = replace(spec, problem=problem)
         if not spec.unchanged: self.specs[spec.name] = read_spec(spec.path, spec.name, self.model, self._given.get(spec.name, (None, None))[1], self.deltas)
 
-# %% ../nbs/50_registry.ipynb #df439fb8
+# %% ../nbs/50_registry.ipynb #92aabc54
 @patch
 def register_adapter(
     self: AdapterRegistry,
@@ -268,6 +268,17 @@ def register_adapter(
         self._given[name] = folder, facts
         self.specs = dict(sorted({**self.specs, name: read_spec(folder, name, self.model, facts, self.deltas)}.items()))
         return self.specs[name]
+
+@patch
+def unregister_adapter(
+    self: AdapterRegistry,
+    name: str, # given to `register_adapter`
+) -> None:
+    "Forget an adapter that was registered by hand; its files stay. Raises `ValueError` for a name that wasn't."
+    with self._lock:
+        if name not in self._given: raise ValueError(f"no adapter {name!r:.80} was registered by hand{near_names(name, self._given)}")
+        del self._given[name]
+        self.specs = {n: s for n, s in self.specs.items() if n != name}
 
 # %% ../nbs/50_registry.ipynb #4be32cc9
 def _cell(value):
