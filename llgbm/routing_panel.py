@@ -64,11 +64,11 @@ def memory_html(
     cells = lambda r: f"<td>{escape(r.adapter)}</td><td>{escape(r.state)}{', pinned' * bool(r.pinned)}</td><td class='num'>{r.device_bytes / 1024:,.0f} KiB</td>"
     return head + "<table class='llgbm-table'><tr><th>adapter</th><th>state</th><th>size</th></tr>" + "".join(f"<tr>{cells(r)}</tr>" for r in report.table.itertuples()) + "</table>"
 
-# %% ../nbs/55_routing_panel.ipynb #c38bff21
+# %% ../nbs/55_routing_panel.ipynb #aa7dcbd9
 EXAMPLES = ("What dose of aspirin may a child with fever take?", "My landlord keeps my deposit. Can I sue him?", "Why does my python loop never end?", "A train does 90 km in 45 minutes. How fast is it?", "What's a good film for tonight?")
 
 _CSS = """
-.llgbm-bars{display:grid;gap:9px}.llgbm-bar p{display:flex;gap:10px;align-items:baseline}.llgbm-bar span{flex:1;min-width:0;overflow-wrap:anywhere}.llgbm-bar small{color:var(--soft);font-size:12.5px}.llgbm-bar b{font-weight:400;font-variant-numeric:tabular-nums}.llgbm-bar.taken span,.llgbm-bar.taken b{font-weight:650}
+.llgbm-bars{display:grid;gap:9px}.llgbm-bar p{display:flex;gap:10px;align-items:baseline}.llgbm-bar span{flex:1;min-width:0;overflow-wrap:anywhere}.llgbm-bar small{color:var(--soft);font-size:12.5px}.llgbm-bar b{font-weight:400;font-variant-numeric:tabular-nums}.llgbm-bar b small{display:inline-block;min-width:6ch;text-align:right}.llgbm-bar.taken span,.llgbm-bar.taken b{font-weight:650}
 .llgbm-bar>div{position:relative;height:9px;background:var(--line);border-radius:4px}.llgbm-bar i{position:absolute;inset:0 auto 0 0;background:var(--soft);opacity:.55;border-radius:4px}.llgbm-bar.taken i{background:var(--accent);opacity:1}.llgbm-bar em{position:absolute;top:-3px;bottom:-3px;width:2px;background:var(--ink);margin-left:-1px}
 .llgbm .llgbm-way{grid-template-columns:minmax(0,7fr) minmax(0,5fr)}@container (max-width:860px){.llgbm .llgbm-way{grid-template-columns:minmax(0,1fr)}}
 .llgbm-table{border-collapse:collapse;width:100%}.llgbm-table th{text-align:left;font-weight:400;color:var(--soft);font-size:12.5px}.llgbm-table td,.llgbm-table th{padding:3px 12px 3px 0;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
