@@ -256,7 +256,7 @@ def _panel(a):
     served.run(not a.no_browser)
     return 0
 
-# %% ../nbs/90_cli.ipynb #242b93f1
+# %% ../nbs/90_cli.ipynb #8dce4ff5
 def _command(sub, name: str, run: Callable, text: str, *examples: str) -> argparse.ArgumentParser:
     epilog = "\n  ".join(["examples:", *(e.replace("%", "%%") for e in examples)]) if examples else None
     p = sub.add_parser(name, help=text.split(". ")[0].removesuffix("."), description=text, epilog=epilog)
@@ -420,7 +420,7 @@ def _chat_parser(sub):
     how = p.add_mutually_exclusive_group()
     how.add_argument("--adaptive", action="store_true", help="choose adapters for each line")
     how.add_argument("--adapter", metavar="NAME", help="or run always under this one")
-    p.add_argument("--generator", metavar="DIR", help="for --adaptive: a run's folder, from train; it writes an adapter where none fits")
+    p.add_argument("--generator", metavar="DIR", help="for --adaptive: a run's folder, from train; it writes an adapter where none fits, for small talk as well")
     p.add_argument("--made_dir", default="outputs/made", metavar="DIR", help="where these go")
     p.add_argument("--max_loaded", type=int, default=3, help="adapters in memory at a time")
     p.add_argument("--turns", type=int, help="earlier lines, with their answers, that the model sees; 8 if left out, none on the lab's bases, which know no conversations")
