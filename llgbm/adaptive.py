@@ -74,7 +74,7 @@ class AdapterMaker:
         card = CARD.format(name=out.name, text=" ".join(text.split()), base=adapter.base, source=self.source, kind=g.kind, params=g.num_parameters, rank=g.shape.rank)
         return adapter.save_pretrained(out, extra={"README.md": card} | ({FACTS_FILE: dict(facts)} if facts else {}))
 
-# %% ../nbs/54_adaptive.ipynb #8a47adb5
+# %% ../nbs/54_adaptive.ipynb #72373cac
 @patch(as_prop=True)
 def fingerprint(self: AdapterMaker) -> str:
     "Hash of all that decides what comes out."
@@ -106,7 +106,7 @@ def make(
         if known is None or known.problem or not folder.is_dir():
             self.write(text, folder, dict(domain="", description=text, generated=True))
             known = registry.register_adapter(folder, name)
-        os.utime(folder)
+        os.utime(folder, ns=(now := time.time_ns(), now))     # finer than the file system's own clock
         self._drop_oldest(registry)
         return known
 
