@@ -6,7 +6,7 @@
 __all__ = ['log', 'Handler', 'MemoryVector', 'InjectionChannel', 'Subscription', 'Delivered', 'MemoryBus', 'best_of_each',
            'route_beside', 'Injected', 'WeightInterface', 'is_lost', 'setup_weight_interface']
 
-# %% ../nbs/53_memory_bus.ipynb #4b55dba0
+# %% ../nbs/53_memory_bus.ipynb #2c07f649
 import asyncio, inspect, logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from .conditions import TextEncoder
 from .lora import AdapterError
 from .manager import AdapterManager, CapacityError
-from .registry import AdapterRegistry
+from .registry import AdapterRegistry, split_domains
 from .router import AdapterRouter, Route, Routes, TextVectors
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ async def publish(
     for s, e in failures.items(): log.warning("memory handler %r failed: %s: %s", s.name, type(e).__name__, e)
     return Delivered({s: r for s, (r, e) in ends.items() if e is None}, failures)
 
-# %% ../nbs/53_memory_bus.ipynb #ce912eca
+# %% ../nbs/53_memory_bus.ipynb #e634cd08
 def best_of_each(
     routes: Iterable[Route],                     # the best first
     domains: Mapping[str, str],                  # of adapters, by name; '' where nobody says
@@ -161,7 +161,7 @@ def best_of_each(
     for r in routes:
         others = [*taken, *(k.name for k in kept)]
         rivals = {n for names in groups.values() if r.name in names for n in names}
-        same = domains.get(r.name) and any(domains.get(o, "").casefold() == domains[r.name].casefold() for o in others)
+        same = any(split_domains(domains.get(r.name, "")) & split_domains(domains.get(o, "")) for o in others)
         if not (same or r.name in others or rivals & {*others}): kept.append(r)
     return kept
 

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['log', 'SPLITS', 'KEYWORDS', 'LONGEST', 'NEAREST', 'SHRINK', 'METHODS', 'KNOWN', 'Query', 'load_queries', 'Candidate',
-           'candidates_of', 'group_of', 'split_words', 'Method', 'words_of', 'KeywordMethod', 'TextVectors',
+           'candidates_of', 'Groups', 'group_of', 'split_words', 'Method', 'words_of', 'KeywordMethod', 'TextVectors',
            'common_ground', 'whitening', 'EmbeddingMethod', 'LikelihoodMethod', 'DeltaMethod', 'margins', 'Calibration',
            'right_ones', 'Route', 'Routes', 'stand_ins', 'AdapterRouter', 'calibration_error', 'RouterReport',
            'evaluate_router']
 
-# %% ../nbs/52_router.ipynb #418b745a
+# %% ../nbs/52_router.ipynb #21701c4b
 import logging, re, threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +34,7 @@ from .config import ConditionConfig
 from .files import as_html, near_names, read_jsonl
 from .lab import TOPICS
 from .models import MINILM, Base, position_limit
+from .registry import split_domains
 from .retrieval import group_interval
 
 log = logging.getLogger(__name__)
@@ -65,15 +66,20 @@ def load_queries(
     found = [_query(r, i, f"{path}, record {i}") for i, r in enumerate(read_jsonl(path), 1)]
     return [q for q in found if split in (None, q.split)]
 
-# %% ../nbs/52_router.ipynb #5c0b792c
+# %% ../nbs/52_router.ipynb #fcb2c29e
 @dataclass(frozen=True)
 class Candidate:
     "An adapter as a router sees it."
     name: str
-    domain: str = ""                 # '' where nobody says
+    domain: str = ""                 # '' where nobody says; 'math+code' for an adapter of both
     description: str = ""
     examples: Sequence[str] = ()     # prompts that it is for
     source: Any = field(default=None, repr=False)   # what has its `delta`
+
+    @property
+    def domains(self) -> frozenset[str]:
+        "Its domains, in lower case."
+        return split_domains(self.domain)
 
     @property
     def topic(self) -> str:
@@ -98,11 +104,21 @@ def candidates_of(
     own = examples or {}
     return [Candidate(s.name, s.domain, s.description, tuple(own.get(s.name) or own.get(s.domain) or s.examples), s) for s in specs]
 
+class Groups(NamedTuple):
+    "Which adapters compete: those of groups that share no domain."
+    number: np.ndarray  # (N,) int; adapters of the same domains share it, one without a domain has its own
+    rivals: np.ndarray  # (G, G) bool
+
 def group_of(
-    candidates: Sequence[Candidate],
-) -> np.ndarray: # (N,) int
-    "Number adapters so that those of one domain share a number; one without a domain has its own."
-    return np.unique([c.domain.casefold() or f"\0{i}" for i, c in enumerate(candidates)], return_inverse=True)[1]
+    candidates: Sequence[Candidate], # N adapters
+) -> Groups:
+    "Group adapters by their domains."
+    keys = [c.domains or frozenset([i]) for i, c in enumerate(candidates)]
+    kinds = {k: g for g, k in enumerate(dict.fromkeys(keys))}
+    parts = {p: j for j, p in enumerate({p for k in kinds for p in k})}
+    member = np.zeros((len(kinds), len(parts)), np.float32)
+    for k, g in kinds.items(): member[g, [parts[p] for p in k]] = 1
+    return Groups(np.array([kinds[k] for k in keys], int), member @ member.T == 0)
 
 # %% ../nbs/52_router.ipynb #bd411362
 KEYWORDS: dict[str, Sequence[str]] = dict(
@@ -130,7 +146,7 @@ def split_words(
     "List the words of a text, in lower case; C++ and C# are words."
     return _WORD.findall(text.casefold())
 
-# %% ../nbs/52_router.ipynb #74b1350e
+# %% ../nbs/52_router.ipynb #13a29357
 class Method(Protocol):
     "A way to score adapters for queries."
     def read(
@@ -163,7 +179,7 @@ class KeywordMethod(Method):
         lists: Mapping[str, Sequence[str]] | None = None,    # further words by domain or name; a trailing `*` matches any ending
     ):
         known = {k.casefold(): [*KEYWORDS.get(k.casefold(), ()), *(lists or {}).get(k, ())] for k in (*KEYWORDS, *(lists or {}))}
-        words, groups = [words_of(c, known) for c in candidates], group_of(candidates)
+        words, groups = [words_of(c, known) for c in candidates], group_of(candidates).number
         self.n, self.terms = len(candidates), {}
         for i, ws in enumerate(words):
             for w in ws: self.terms.setdefault(w, []).append(i)
@@ -225,7 +241,7 @@ def common_ground(
     "Average what the package's example prompts have in common: that they are questions."
     return vectors.keep([q.text for q in load_queries(split="examples")]).mean(0)
 
-# %% ../nbs/52_router.ipynb #1c7698c4
+# %% ../nbs/52_router.ipynb #8b75d2bd
 def _of_width(vectors, d):
     v = np.asarray(vectors, np.float64)
     if v.ndim != 2 or v.shape[1] != d: raise ValueError(f"vectors of shape {v.shape} can't be compared: the encoder's have width {d}")
@@ -249,15 +265,16 @@ class EmbeddingMethod(Method):
         self,
         candidates: Sequence[Candidate], # N adapters
         vectors: TextVectors,
+        nobodys: Sequence[str] = (),     # prompts that no adapter is for
         nearest: int = NEAREST,          # prompts of each that count
         shrink: float = SHRINK,          # towards plain cosines
     ):
-        texts = [c.texts for c in candidates]
-        self.vectors, self.nearest, self.centre, sizes = vectors, nearest, common_ground(vectors), np.array([*map(len, texts)])
+        texts = [c.texts for c in candidates] + [list(nobodys)] * bool(nobodys)
+        self.n, self.vectors, self.nearest, self.centre, sizes = len(candidates), vectors, nearest, common_ground(vectors), np.array([*map(len, texts)])
         self.at = tuple(np.array([(i, j) for i, n in enumerate(sizes) for j in range(n)]).T)             # adapter and number of each prompt
         x = unit_rows(vectors.keep([t for ts in texts for t in ts]) - self.centre)                       # (n, d)
         means = np.add.reduceat(x, np.cumsum([0, *sizes[:-1]])) / sizes[:, None]                         # (N, d)
-        self.turn = whitening(x - means.repeat(sizes, 0), shrink)
+        self.turn = whitening((x - means.repeat(sizes, 0))[:sizes[:self.n].sum()], shrink)
         self.shape, self.matrix = (len(sizes), max(sizes)), unit_rows(x @ self.turn).astype(np.float32)
 
     def read(self, query: str) -> str:
@@ -265,16 +282,17 @@ class EmbeddingMethod(Method):
         return self.vectors.cut(query)
 
     def compare(self, vectors: np.ndarray) -> np.ndarray: # (Q, d) of the same encoder → (Q, N)
-        "Return mean cosines of what is encoded already. Raises `ValueError` for another width."
+        "Return mean cosines of what is encoded already, less that of nobody's prompts. Raises `ValueError` for another width."
         v = unit_rows(unit_rows(_of_width(vectors, len(self.centre)) - self.centre) @ self.turn).astype(np.float32)
         near = np.full((len(v), *self.shape), -np.inf, np.float32)                                       # (Q, N, most prompts)
         near[:, *self.at] = v @ self.matrix.T
         k = min(self.nearest, self.shape[1])
         near = np.partition(near, -k, axis=2)[..., -k:]
-        return np.where(np.isfinite(near), near, 0).sum(2, dtype=np.float64) / np.isfinite(near).sum(2)   # fewer than k: all there are
+        s = np.where(np.isfinite(near), near, 0).sum(2, dtype=np.float64) / np.isfinite(near).sum(2)      # fewer than k: all there are
+        return s[:, :self.n] - s[:, self.n:].sum(1, keepdims=True)
 
     def scores(self, queries: Sequence[str]) -> np.ndarray: # (Q, N)
-        "Return mean cosines."
+        "Return mean cosines, less that of nobody's prompts."
         return self.compare(self.vectors(queries))
 
 # %% ../nbs/52_router.ipynb #b54b26f5
@@ -339,19 +357,20 @@ class DeltaMethod(Method):
         "Return cosines of predicted and true deltas; −1 where there is none."
         return self.compare(self.vectors(queries))
 
-# %% ../nbs/52_router.ipynb #3c6432c3
+# %% ../nbs/52_router.ipynb #eb77fbdf
 def margins(
     scores: np.ndarray, # (Q, N)
-    groups: np.ndarray, # (N,) from `group_of`
+    groups: Groups,     # of the N adapters
 ) -> np.ndarray:        # (Q, N)
     "Say by how much each adapter beats the best one of another domain; where there is none, that is its score."
-    G = groups.max() + 1
+    G = len(groups.rivals)
     best = np.full((G, len(scores)), -np.inf)
-    np.maximum.at(best, groups, scores.T)
+    np.maximum.at(best, groups.number, scores.T)
     if G == 1: return scores.copy()
     second, first = np.sort(best, 0)[-2:]                                        # (Q,) each
-    rival = np.where(best.argmax(0) == groups[:, None], second, first)           # (N, Q)
-    return scores - rival.T
+    rival = np.where(best.argmax(0) == np.arange(G)[:, None], second, first)     # (G, Q), where all groups are rivals
+    for g in np.flatnonzero(groups.rivals.sum(1) < G - 1): rival[g] = best[groups.rivals[g]].max(0, initial=-np.inf)
+    return scores - np.where(np.isfinite(rival), rival, 0)[groups.number].T
 
 @dataclass(frozen=True)
 class Calibration:
@@ -363,25 +382,26 @@ class Calibration:
     def __call__(
         self,
         scores: np.ndarray, # (Q, N)
-        groups: np.ndarray, # (N,)
+        groups: Groups,     # of the N adapters
     ) -> np.ndarray:        # (Q, N) probabilities
         "Return the probability that each adapter is right."
         return expit(np.stack([scores, margins(scores, groups)], -1) @ self.weight + self.bias)
 
-# %% ../nbs/52_router.ipynb #350c18e1
+# %% ../nbs/52_router.ipynb #2e3c8d14
 def right_ones(
     candidates: Sequence[Candidate], # N adapters
     labels: Sequence[str | None],    # Q names or domains; None, or what no adapter is called: none is right
 ) -> np.ndarray:                     # (Q, N) bool
     "Say which adapters are right for which queries."
-    names, domains = np.array([c.name for c in candidates]), np.array([c.domain.casefold() for c in candidates])
-    return np.array([(names == l) | (domains == l.casefold()) if l else np.zeros(len(names), bool) for l in labels]).reshape(len(labels), -1)
+    said = [(c.name, c.domains) for c in candidates]
+    rows = {l: np.array([l is not None and (l == n or l.casefold() in ds) for n, ds in said], bool) for l in {*labels}}
+    return np.array([rows[l] for l in labels]).reshape(len(labels), -1)
 
 @patch(cls_method=True)
 def fit(
     cls: Calibration,
     scores: np.ndarray, # (Q, N)
-    groups: np.ndarray, # (N,)
+    groups: Groups,     # of the N adapters
     right: np.ndarray,  # (Q, N) bool
 ) -> Calibration:
     "Fit the curve on each query's best adapter. Raises `ValueError` when all of them are right, or none."
@@ -424,7 +444,7 @@ class Routes(Sequence):
         rows = "".join(f"<tr><td>{as_html(n)}</td><td>{c:.2f}</td><td>{'load' if c >= self.threshold else '–'}</td></tr>" for n, c in self.candidates)
         return f"<p>{as_html(self.query[:300])}</p><table><tr><th>adapter</th><th>confidence</th><th></th></tr>{rows}</table><p>{'<br>'.join(map(as_html, self.log))}</p>"
 
-# %% ../nbs/52_router.ipynb #ccb16b53
+# %% ../nbs/52_router.ipynb #c67d8a09
 METHODS = ("embedding", "keyword", "llm", "delta")
 KNOWN = 2     # domains of the package's queries that a registry must have to be calibrated on them
 
@@ -457,7 +477,7 @@ class AdapterRouter:
         makers: Mapping[str, Callable[[list[Candidate]], Method]] | None = None, # further methods by name
     ):
         self.registry, self.methods, self.base, self.threshold, self.cache = registry, tuple(methods), base, threshold, cache
-        self.makers = dict(embedding=lambda cs: EmbeddingMethod(cs, self.vectors), keyword=lambda cs: KeywordMethod(cs, keywords),
+        self.makers = dict(embedding=lambda cs: EmbeddingMethod(cs, self.vectors, self._nobodys(cs)), keyword=lambda cs: KeywordMethod(cs, keywords),
                            llm=lambda cs: LikelihoodMethod(cs, self.base), delta=lambda cs: DeltaMethod(cs, self.vectors)) | dict(makers or {})
         for m in self.methods:
             if m not in self.makers: raise ValueError(f"method {m!r} is unknown{near_names(m, self.makers)}; there are {', '.join(self.makers)}")
@@ -510,18 +530,18 @@ def vectors(self: AdapterRouter) -> TextVectors:
     self._encoder = TextVectors(encoder, self.cache)
     return self._encoder
 
-# %% ../nbs/52_router.ipynb #f646aef6
+# %% ../nbs/52_router.ipynb #fe282cea
 @patch
 def fit(
     self: AdapterRouter,
-    examples: Mapping[str, Sequence[str]], # prompts by name or domain of adapters; they stand in for those that adapters have
-) -> AdapterRouter:                        # itself
+    examples: Mapping[str | None, Sequence[str]], # prompts by name or domain of adapters, in place of those that adapters have; under None those that no adapter is for, in place of `nobodys`
+) -> AdapterRouter:                               # itself
     "Learn from prompts what adapters are for. Raises `ValueError` for an unknown name, or prompts that are none."
     with self._lock:
-        known = {k for s in self.specs for k in (s.name, s.domain)}
+        known = {None, *(k for s in self.specs for k in (s.name, s.domain))}
         for k, ps in examples.items():
-            if k not in known: raise ValueError(f"examples: no adapter or domain is called {k!r}{near_names(k, known)}")
-            if isinstance(ps, str) or not ps or not all(isinstance(p, str) and p.strip() for p in ps): raise ValueError(f"examples of {k!r}: a list of prompts is wanted, got {ps!r:.60}")
+            if k not in known: raise ValueError(f"examples: no adapter or domain is called {k!r}{near_names(k, known - {None})}")
+            if isinstance(ps, str) or not (ps or k is None) or not all(isinstance(p, str) and p.strip() for p in ps): raise ValueError(f"examples of {k!r}: a list of prompts is wanted, got {ps!r:.60}")
         self._examples, self._specs = {**self._examples, **examples}, None
     return self
 
@@ -539,7 +559,24 @@ def calibrate(
         self._known, self._made, self.failed = (queries, labels), {}, {}
     return self
 
-# %% ../nbs/52_router.ipynb #e74c606e
+# %% ../nbs/52_router.ipynb #ba3c6705
+def _others(candidates):
+    "The package's examples that are none of their business."
+    domains = {d for c in candidates for d in c.domains}
+    return [q.text for q in load_queries(split="examples") if q.domain not in domains]
+
+@patch(as_prop=True)
+def nobodys(self: AdapterRouter) -> Sequence[str]:
+    "Prompts that no adapter is for: those given under None, or else, where all adapters are of the domains of the package's queries, the package's for other ones and for none."
+    with self._lock:
+        if None in self._examples: return self._examples[None]
+        return _others(self.candidates) if all(c.domains and c.domains <= TOPICS.keys() for c in self._look()) else ()
+
+@patch
+def _nobodys(self: AdapterRouter, cs):
+    "The same for stand-ins, whose domains are the package's."
+    return self.nobodys if cs is self.candidates or not self.nobodys else _others(cs)
+
 @patch
 def _known_queries(self: AdapterRouter):
     "Queries and labels to calibrate on, and the adapters whose scores tell."

@@ -94,7 +94,7 @@ def route_job(
     registry = open_registry(adapters, base_model, cache_dir)
     return Routed(_router(registry, methods, encoder, threshold, base_model, device).route(query, top_k), registry.broken)
 
-# %% ../nbs/86_routing_jobs.ipynb #0be5126f
+# %% ../nbs/86_routing_jobs.ipynb #1d447286
 @dataclass(frozen=True, repr=False)
 class Evaluated:
     "How good a router is, and its files."
@@ -107,7 +107,7 @@ class Evaluated:
 def _prepared(router, queries):
     "A router that has seen what a file shows; the queries to measure on."
     shown, known, rest = ([q for q in queries if q.split == s] for s in ("examples", "validation", "test"))
-    there = {n for s in router.specs for n in (s.name, s.domain)}
+    there = {None, *(n for s in router.specs for n in (s.name, s.domain))}
     if shown: router.fit({d: [q.text for q in shown if q.domain == d] for d in {q.domain for q in shown} & there})
     if known: router.calibrate([q.text for q in known], [q.domain for q in known])
     return rest
