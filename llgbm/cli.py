@@ -195,7 +195,7 @@ def _generate_adapter(a):
     made = experiments.generate_job(a.description, a.checkpoint, a.output, device=a.device)
     return _written(dict(adapter=made, card=made / "README.md"))
 
-# %% ../nbs/90_cli.ipynb #ad9af327
+# %% ../nbs/90_cli.ipynb #e83d23d2
 def _sampling(a): return Sampling(a.temperature, a.top_p, a.max_new_tokens, a.do_sample, a.seed, a.n)
 def _opening(a): return dict(base_model=a.base_model, finetuned=a.finetuned, engine=a.engine, adapters=a.adapters, dtype=a.dtype, device=a.device, check_base=not a.no_check_base)
 
@@ -247,8 +247,10 @@ def _chat(a):
     disable_progress_bar()
     if sys.stdin.isatty(): _say("/help says what can be ordered, /quit ends")
     sampling = Sampling(a.temperature, a.top_p, a.max_new_tokens, a.do_sample, a.seed)
-    return routing_jobs.chat_job(_typed(), lambda text: print(text, flush=True), adaptive=a.adaptive, adapter=a.adapter, engine=a.engine, generator=a.generator, made_dir=a.made_dir, max_loaded=a.max_loaded,
-        sampling=sampling, turns=a.turns, system=a.system, plain=a.plain, dtype=a.dtype, **_routing(a)) or 0
+    try: routing_jobs.chat_job(_typed(), lambda text: print(text, flush=True), adaptive=a.adaptive, adapter=a.adapter, engine=a.engine, generator=a.generator, made_dir=a.made_dir, max_loaded=a.max_loaded,
+        sampling=sampling, turns=a.turns, system=a.system, plain=a.plain, dtype=a.dtype, **_routing(a))
+    except KeyboardInterrupt: print()                      # a way to end a conversation
+    return 0
 
 def _panel(a):
     served = amplify_jobs.panel_job(a.name, a.base_model, a.adapters, a.folder, a.port, a.finetuned, a.engine)
@@ -519,19 +521,25 @@ def make_parser() -> argparse.ArgumentParser:
     for parsers in (_lab_parsers, _delta_parsers, _algebra_parsers, _amplify_parser, _generate_parser, _sweep_parser, _route_parser, _chat_parser, _panel_parser, _activation_parsers, _generator_parsers, _comparison_parsers, _picture_parsers): parsers(sub)
     return parser
 
-# %% ../nbs/90_cli.ipynb #ca9d7aab
+# %% ../nbs/90_cli.ipynb #db491d88
 _MENDABLE = (ValueError, OSError, ImportError, RuntimeError)
 
 def main(
     argv: Sequence[str] | None = None, # arguments; those of the process by default
-) -> int: # exit code: 0 fine, 1 something failed, 2 wrong usage, 130 interrupted
+) -> int: # exit code: 0 fine, 1 something failed, 2 wrong usage, 130 interrupted, 141 nobody reads what is said
     "Run a command."
     args = make_parser().parse_args(argv)
     logging.basicConfig(level=logging.DEBUG if args.debug else logging.WARNING, format="%(levelname)s %(message)s")
-    try: return args.run(args)
+    try:
+        code = args.run(args)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("interrupted; what was written is whole, run the command again to go on", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())     # what is still to be said has no reader either
+        return 141
     except _MENDABLE as e:
         if args.debug: traceback.print_exc()
         print(f"llgbm: {e}", file=sys.stderr)

@@ -231,7 +231,7 @@ def end(self: RoutingPanel) -> None:
     self.loop.run(self.adaptive.manager.close())
     self.loop.close()
 
-# %% ../nbs/55_routing_panel.ipynb #e705a996
+# %% ../nbs/55_routing_panel.ipynb #fdf91bcc
 def routing_panel(
     base: str = "lab",                          # 'lab', a hub id or a directory
     adapters: str | Path | None = None,         # folder of adapters
@@ -244,4 +244,6 @@ def routing_panel(
     "Open the panel on a folder of adapters. Raises `FileNotFoundError` when it isn't there, and as `open_models` and `open_adaptive`."
     if adapters is not None and not Path(adapters).is_dir(): raise FileNotFoundError(f"no folder {adapters}: name the one that your adapters are in")
     opened = open_models(base, None, engine, log=Path(folder) / "generations.jsonl").base
-    return RoutingPanel(open_adaptive(opened, adapters, max_loaded, **router), examples, state=Path(folder) / "panel.json")
+    panel = RoutingPanel(open_adaptive(opened, adapters, max_loaded, **router), examples, state=Path(folder) / "panel.json")
+    if "threshold" in router: panel.threshold.value = router["threshold"]     # what is asked for now, not what was kept
+    return panel
