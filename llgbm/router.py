@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['log', 'SPLITS', 'KEYWORDS', 'LONGEST', 'NEAREST', 'SHRINK', 'METHODS', 'KNOWN', 'Query', 'load_queries', 'Candidate',
            'candidates_of', 'Groups', 'group_of', 'split_words', 'Method', 'words_of', 'KeywordMethod', 'TextVectors',
-           'common_ground', 'whitening', 'EmbeddingMethod', 'LikelihoodMethod', 'DeltaMethod', 'margins', 'Calibration',
-           'right_ones', 'Route', 'Routes', 'stand_ins', 'AdapterRouter', 'calibration_error', 'RouterReport',
-           'evaluate_router']
+           'common_ground', 'whitening', 'EmbeddingMethod', 'LikelihoodMethod', 'DeltaMethod', 'best_rivals', 'margins',
+           'Calibration', 'right_ones', 'Route', 'Routes', 'stand_ins', 'AdapterRouter', 'calibration_error',
+           'RouterReport', 'evaluate_router']
 
 # %% ../nbs/52_router.ipynb #21701c4b
 import logging, re, threading
@@ -357,20 +357,27 @@ class DeltaMethod(Method):
         "Return cosines of predicted and true deltas; −1 where there is none."
         return self.compare(self.vectors(queries))
 
-# %% ../nbs/52_router.ipynb #eb77fbdf
+# %% ../nbs/52_router.ipynb #72102945
+def best_rivals(
+    values: np.ndarray, # (Q, N)
+    groups: Groups,     # of the N adapters
+) -> np.ndarray:        # (Q, N)
+    "Return the best value that an adapter of another domain has; −inf where there is none."
+    G = len(groups.rivals)
+    best = np.full((G, len(values)), -np.inf)
+    np.maximum.at(best, groups.number, values.T)
+    second, first = np.sort(np.vstack([np.full(len(values), -np.inf), best]), 0)[-2:]     # (Q,) each
+    rival = np.where(best.argmax(0) == np.arange(G)[:, None], second, first)              # (G, Q), where all groups are rivals
+    for g in np.flatnonzero(groups.rivals.sum(1) < G - 1): rival[g] = best[groups.rivals[g]].max(0, initial=-np.inf)
+    return rival[groups.number].T
+
 def margins(
     scores: np.ndarray, # (Q, N)
     groups: Groups,     # of the N adapters
 ) -> np.ndarray:        # (Q, N)
     "Say by how much each adapter beats the best one of another domain; where there is none, that is its score."
-    G = len(groups.rivals)
-    best = np.full((G, len(scores)), -np.inf)
-    np.maximum.at(best, groups.number, scores.T)
-    if G == 1: return scores.copy()
-    second, first = np.sort(best, 0)[-2:]                                        # (Q,) each
-    rival = np.where(best.argmax(0) == np.arange(G)[:, None], second, first)     # (G, Q), where all groups are rivals
-    for g in np.flatnonzero(groups.rivals.sum(1) < G - 1): rival[g] = best[groups.rivals[g]].max(0, initial=-np.inf)
-    return scores - np.where(np.isfinite(rival), rival, 0)[groups.number].T
+    rival = best_rivals(scores, groups)
+    return scores - np.where(np.isfinite(rival), rival, 0)
 
 @dataclass(frozen=True)
 class Calibration:
@@ -384,8 +391,10 @@ class Calibration:
         scores: np.ndarray, # (Q, N)
         groups: Groups,     # of the N adapters
     ) -> np.ndarray:        # (Q, N) probabilities
-        "Return the probability that each adapter is right."
-        return expit(np.stack([scores, margins(scores, groups)], -1) @ self.weight + self.bias)
+        "Return the probability that each adapter is right. A query is of one domain: what is left by the best rival is the most that others can have."
+        behind = margins(scores, groups)
+        sure = expit(np.stack([scores, behind], -1) @ self.weight + self.bias)
+        return np.where(behind < 0, np.minimum(sure, 1 - best_rivals(sure, groups)), sure)
 
 # %% ../nbs/52_router.ipynb #2e3c8d14
 def right_ones(
