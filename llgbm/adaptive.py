@@ -307,15 +307,14 @@ class LoopThread:
     def __enter__(self): return self
     def __exit__(self, *e): self.close()
 
-# %% ../nbs/54_adaptive.ipynb #74caa2d8
+# %% ../nbs/54_adaptive.ipynb #b6916b37
 def stand_in_prompts(
     specs: Sequence[AdapterSpec],
 ) -> dict[str, list[str]]: # domain → prompts
-    "Give the package's example questions for domains whose adapters show none of their own."
-    own = {s.domain for s in specs if s.examples}
-    wanted = {s.domain for s in specs if s.domain} - own
-    shown = [q for q in load_queries(split="examples") if q.domain]
-    return {d: ps for d in sorted(wanted) if (ps := [q.text for q in shown if q.domain == d.casefold()])}
+    "Give the package's example questions for domains that it knows, where adapters show none of their own."
+    shown, own = [q for q in load_queries(split="examples") if q.domain], {s.domain for s in specs if s.examples}
+    known = {s.domain: s.domains for s in specs if s.domains and s.domains <= {q.domain for q in shown}}
+    return {d: [q.text for q in shown if q.domain in ds] for d, ds in sorted(known.items()) if d not in own}
 
 def open_router(
     registry: AdapterRegistry,
