@@ -213,7 +213,7 @@ def is_lost(
     "Whether an adapter has gone, or turned out to be broken."
     return (s := registry.specs.get(name)) is None or s.problem is not None
 
-# %% ../nbs/53_memory_bus.ipynb #e5544ce8
+# %% ../nbs/53_memory_bus.ipynb #d31aafc7
 @patch
 def _weights(self: WeightInterface, routes):
     "Weights by name, of three digits: more would be noise."
@@ -241,8 +241,9 @@ def setup_weight_interface(
     encoder: str | TextEncoder | TextVectors = "minilm", # as `AdapterRouter`; the one that made memories' embeddings
     threshold: float = 0.5,                              # confidence that an adapter must exceed
     top_k: int = 2,                                      # adapters of one memory, at most
+    router: AdapterRouter | None = None,                 # one that knows more of the adapters than the registry does; else one is made by embedding
 ) -> Subscription:
     "Let memories on a bus make adapters active, with their confidence as weight."
     base = getattr(manager.engine, "base", None) if encoder == "base" else None
-    router = AdapterRouter(registry, ("embedding",), encoder, base)
+    router = router or AdapterRouter(registry, ("embedding",), encoder, base)
     return bus.register(InjectionChannel.DYNAMIC_LORA, WeightInterface(manager, router, threshold, top_k), "adapters")

@@ -74,12 +74,12 @@ def read_facts(
         except Exception as e: log.warning("%s is left out: %s", file, e)     # whatever is in one file, adapters must be listed
     return facts
 
-# %% ../nbs/50_registry.ipynb #29ff3c2c
+# %% ../nbs/50_registry.ipynb #d29ec7ed
 def split_domains(
     domain: str,      # such as 'math', or 'math+code' for both
 ) -> frozenset[str]:  # in lower case; none of a blank
     "Tell the domains of an adapter apart; the plus signs of 'c++' are part of a name."
-    return frozenset(p.strip().casefold() for p in re.split(r"(?<=[^\s+])\+(?=[^\s+])", domain) if p.strip())
+    return frozenset(p.strip().casefold() for p in re.split(r"(?<=[^+])\+(?=[^+])", domain) if p.strip())
 
 # %% ../nbs/50_registry.ipynb #cf735260
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def rescan(self: AdapterRegistry) -> Changes:
         self.specs = {n: same.get(n) or read_spec(folder, n, self.model, facts, self.deltas) for n, (folder, facts) in sorted(places.items())}
     return Changes([n for n in self.specs if n not in old], [n for n in self.specs if n in old and n not in same], [n for n in old if n not in self.specs])
 
-# %% ../nbs/50_registry.ipynb #cd3ea434
+# %% ../nbs/50_registry.ipynb #767f9c89
 @patch
 def list_adapters(
     self: AdapterRegistry,
@@ -235,10 +235,11 @@ def list_adapters(
 @patch
 def get_adapters_for_domain(
     self: AdapterRegistry,
-    domain: str,        # 'math'; 'math+code' asks for both
+    domain: str,        # 'math'; 'math+code' asks for both, '' for adapters of which nobody says a domain
 ) -> list[AdapterSpec]: # none where no adapter is of this domain
     "List a domain's adapters that can be used, also those of several domains; upper and lower case are the same."
-    return [s for s in self.list_adapters() if split_domains(domain) <= s.domains]
+    asked = split_domains(domain)
+    return [s for s in self.list_adapters() if (asked <= s.domains if asked else not s.domains)]
 
 @patch
 def get_adapter(
@@ -263,7 +264,7 @@ def refuse(
         self.specs[spec.name] = replace(spec, problem=problem)
         if not spec.unchanged: self.specs[spec.name] = read_spec(spec.path, spec.name, self.model, self._given.get(spec.name, (None, None))[1], self.deltas)
 
-# %% ../nbs/50_registry.ipynb #92aabc54
+# %% ../nbs/50_registry.ipynb #f607d245
 @patch
 def register_adapter(
     self: AdapterRegistry,
@@ -274,7 +275,7 @@ def register_adapter(
     "Add an adapter; registering it again changes its facts. Raises `ValueError` for a name that another one has, and facts that make no sense, `FileNotFoundError` where there is no adapter."
     facts, folder = check_facts(facts, "register_adapter"), adapter_dir(path).absolute()
     name = name or (str(path) if not Path(path).exists() else folder.name)
-    if not isinstance(name, str): raise ValueError(f"the name of an adapter must be text, got {name!r:.60}")
+    if not isinstance(name, str) or not name.strip(): raise ValueError(f"the name of an adapter must be text, got {name!r:.60}")
     with self._lock:
         if name in self.specs and self.specs[name].path.absolute() != folder: raise ValueError(f"there is an adapter {name!r} already, from {self.specs[name].path}: give this one another name")
         self._given[name] = folder, facts

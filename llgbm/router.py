@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['log', 'SPLITS', 'KEYWORDS', 'LONGEST', 'NEAREST', 'SHRINK', 'BLOCK', 'METHODS', 'KNOWN', 'Query', 'load_queries',
-           'Candidate', 'candidates_of', 'Groups', 'group_of', 'split_words', 'Method', 'words_of', 'KeywordMethod',
-           'TextVectors', 'common_ground', 'whitening', 'levels', 'EmbeddingMethod', 'LikelihoodMethod', 'DeltaMethod',
-           'best_rivals', 'margins', 'Calibration', 'right_ones', 'Route', 'Routes', 'stand_ins', 'AdapterRouter',
-           'calibration_error', 'RouterReport', 'evaluate_router']
+           'Candidate', 'candidates_of', 'stand_in_prompts', 'Groups', 'group_of', 'split_words', 'Method', 'words_of',
+           'KeywordMethod', 'TextVectors', 'common_ground', 'whitening', 'levels', 'EmbeddingMethod',
+           'LikelihoodMethod', 'DeltaMethod', 'best_rivals', 'margins', 'Calibration', 'right_ones', 'Route', 'Routes',
+           'stand_ins', 'AdapterRouter', 'calibration_error', 'RouterReport', 'evaluate_router']
 
 # %% ../nbs/52_router.ipynb #21701c4b
 import logging, re, threading
@@ -39,7 +39,7 @@ from .retrieval import group_interval
 
 log = logging.getLogger(__name__)
 
-# %% ../nbs/52_router.ipynb #b00f057c
+# %% ../nbs/52_router.ipynb #c3277003
 SPLITS = ("examples", "validation", "test")
 
 class Query(NamedTuple):
@@ -52,6 +52,7 @@ class Query(NamedTuple):
 def _query(r, i, where):
     "One record as a query. Raises `ValueError` naming the field."
     q = Query(str(r.get("id", i)), r.get("text"), r.get("domain"), r.get("split", "test"))
+    if "text" not in r: raise ValueError(f"{where}: text is missing; there are {', '.join(map(str, r)) or 'no fields'}")
     if not isinstance(q.text, str) or not q.text.strip(): raise ValueError(f"{where}: text must be a question, got {q.text!r:.60}")
     if q.domain is not None and not (isinstance(q.domain, str) and q.domain.strip()): raise ValueError(f"{where}: domain must be a name, or null where no adapter fits, got {q.domain!r:.60}")
     if q.split not in SPLITS: raise ValueError(f"{where}: split {q.split!r:.60} is unknown; there are {', '.join(SPLITS)}")
@@ -63,10 +64,12 @@ def load_queries(
 ) -> list[Query]:
     "Read queries. Raises `FileNotFoundError`, or `ValueError` naming the file, the record and the field."
     path = Path(path or Path(files.__file__).parent / "assets" / "routing" / "queries.jsonl")
+    if not path.is_file(): raise FileNotFoundError(f"there is no file {path} of queries")
+    if len(read_jsonl(path)) < sum(bool(l.strip()) for l in path.read_bytes().split(b"\n")): raise ValueError(f"{path}: its last line is no JSON object: is the file cut off?")
     found = [_query(r, i, f"{path}, record {i}") for i, r in enumerate(read_jsonl(path), 1)]
     return [q for q in found if split in (None, q.split)]
 
-# %% ../nbs/52_router.ipynb #fcb2c29e
+# %% ../nbs/52_router.ipynb #2f482f65
 @dataclass(frozen=True)
 class Candidate:
     "An adapter as a router sees it."
@@ -88,8 +91,8 @@ class Candidate:
 
     @property
     def texts(self) -> list[str]:
-        "What it is recognised by: its prompts, or else its topic."
-        return list(self.examples) or [self.topic]
+        "What it is recognised by: its prompts that aren't blank, or else its topic."
+        return [e for e in self.examples if e.strip()] or [self.topic]
 
     @property
     def delta(self) -> np.ndarray | None: # (d,), or None where it isn't known
@@ -98,11 +101,23 @@ class Candidate:
 
 def candidates_of(
     specs: Sequence,                                  # with name, domain, description, examples, delta
-    examples: Mapping[str, Sequence[str]] | None = None, # other prompts, by name or by domain
+    examples: Mapping[str | None, Sequence[str]] | None = None, # other prompts, by name or by domain
 ) -> list[Candidate]:
-    "Look at adapters as a router does."
-    own = examples or {}
-    return [Candidate(s.name, s.domain, s.description, tuple(own.get(s.name) or own.get(s.domain) or s.examples), s) for s in specs]
+    "Look at adapters as a router does. Prompts for its name go before those for its domain, and these before its own; one of several domains that has none gets those of each."
+    given, of = {k: ps for k, ps in (examples or {}).items() if k is not None}, {}
+    for k, ps in given.items(): of.setdefault(split_domains(k), []).extend(ps)
+    def of_each(ds): return [p for d in sorted(ds) for p in of[frozenset([d])]] if all(frozenset([d]) in of for d in ds) else ()
+    def shown(s, ds): return given.get(s.name) or (ds and of.get(ds)) or s.examples or of_each(ds)
+    return [Candidate(s.name, s.domain, s.description, tuple(shown(s, split_domains(s.domain))), s) for s in specs]
+
+def stand_in_prompts(
+    specs: Sequence, # with domain and examples
+) -> dict[str, list[str]]: # domain → prompts
+    "Give the package's example questions for domains that it knows, where adapters show none of their own."
+    own = {d for s in specs if s.examples for d in split_domains(s.domain)}
+    wanted = {d for s in specs for d in split_domains(s.domain)} - own
+    shown = load_queries(split="examples")
+    return {d: ps for d in sorted(wanted) if (ps := [q.text for q in shown if q.domain == d])}
 
 class Groups(NamedTuple):
     "Which adapters compete: those of groups that share no domain."
@@ -146,7 +161,7 @@ def split_words(
     "List the words of a text, in lower case; C++ and C# are words."
     return _WORD.findall(text.casefold())
 
-# %% ../nbs/52_router.ipynb #13a29357
+# %% ../nbs/52_router.ipynb #50b67422
 class Method(Protocol):
     "A way to score adapters for queries."
     def read(
@@ -166,8 +181,8 @@ def words_of(
     candidate: Candidate,
     lists: Mapping[str, Sequence[str]], # words by domain or name, in lower case
 ) -> set[str]:
-    "Collect the keywords that speak for an adapter: those of its name and domain, or else of its description."
-    found = {*lists.get(candidate.name.casefold(), ()), *lists.get(candidate.domain.casefold(), ())}
+    "Collect the keywords that speak for an adapter: those of its name and domains, or else of its description."
+    found = {w for k in {candidate.name.casefold(), candidate.domain.casefold(), *candidate.domains} for w in lists.get(k, ())}
     own = (w for w in split_words(f"{candidate.domain} {candidate.description}") if len(w) > 2 and w not in ENGLISH_STOP_WORDS)
     return {" ".join(split_words(w)) + "*" * w.endswith("*") for w in found} or set(own)
 
@@ -241,7 +256,7 @@ def common_ground(
     "Average what the package's example prompts have in common: that they are questions."
     return vectors.keep([q.text for q in load_queries(split="examples")]).mean(0)
 
-# %% ../nbs/52_router.ipynb #0c6db790
+# %% ../nbs/52_router.ipynb #64822a90
 def _of_width(vectors, d):
     v = np.asarray(vectors, np.float64)
     if v.ndim != 2 or v.shape[1] != d: raise ValueError(f"vectors of shape {v.shape} can't be compared: the encoder's have width {d}")
@@ -287,10 +302,12 @@ class EmbeddingMethod(Method):
         texts, one = [c.texts for c in candidates] + [list(nobodys)] * bool(nobodys), [len(c.domains) < 2 for c in candidates] + [False] * bool(nobodys)
         self.n, self.vectors, self.nearest, self.centre, sizes = len(candidates), vectors, nearest, common_ground(vectors), np.array([*map(len, texts)])
         self.at = tuple(np.array([(i, j) for i, n in enumerate(sizes) for j in range(n)]).T)             # adapter and number of each prompt
-        x = unit_rows(vectors.keep([t for ts in texts for t in ts]) - self.centre)                       # (n, d)
+        rows = {t: j for j, t in enumerate(dict.fromkeys(t for ts in texts for t in ts))}                # adapters may share prompts
+        self.row, known = np.array([rows[t] for ts in texts for t in ts]), unit_rows(vectors.keep([*rows]) - self.centre)
+        x = known[self.row]                                                                              # (n, d)
         means = np.add.reduceat(x, np.cumsum([0, *sizes[:-1]])) / sizes[:, None]                         # (N, d)
         self.turn = whitening((x - means.repeat(sizes, 0))[np.repeat(one, sizes)], shrink)               # domains of one adapter needn't be alike
-        self.shape, self.matrix = (len(sizes), max(sizes)), unit_rows(x @ self.turn).astype(np.float32)
+        self.shape, self.matrix = (len(sizes), max(sizes)), unit_rows(known @ self.turn).astype(np.float32)
         self.level = levels(self._turned(vectors.keep([q.text for q in load_queries(split="examples")])), sizes[:self.n], nearest)
 
     def _turned(self, vectors): return unit_rows(unit_rows(vectors - self.centre) @ self.turn).astype(np.float32)
@@ -298,7 +315,7 @@ class EmbeddingMethod(Method):
     def _near(self, v): # (Q, d) → (Q, N), and one more column for nobody's prompts
         "Mean cosines with the nearest prompts."
         near = np.full((len(v), *self.shape), -np.inf, np.float32)                                       # (Q, N, most prompts)
-        near[:, *self.at] = v @ self.matrix.T
+        near[:, *self.at] = (v @ self.matrix.T)[:, self.row]
         k = min(self.nearest, self.shape[1])
         near = np.partition(near, -k, axis=2)[..., -k:]
         return np.where(np.isfinite(near), near, 0).sum(2, dtype=np.float64) / np.isfinite(near).sum(2)   # fewer than k: all there are
@@ -379,7 +396,7 @@ class DeltaMethod(Method):
         "Return cosines of predicted and true deltas; −1 where there is none."
         return self.compare(self.vectors(queries))
 
-# %% ../nbs/52_router.ipynb #72102945
+# %% ../nbs/52_router.ipynb #75423a32
 def best_rivals(
     values: np.ndarray, # (Q, N)
     groups: Groups,     # of the N adapters
@@ -413,20 +430,21 @@ class Calibration:
         scores: np.ndarray, # (Q, N)
         groups: Groups,     # of the N adapters
     ) -> np.ndarray:        # (Q, N) probabilities
-        "Return the probability that each adapter is right. A query is of one domain: what is left by the best rival is the most that others can have."
-        behind = margins(scores, groups)
-        sure = expit(np.stack([scores, behind], -1) @ self.weight + self.bias)
-        return np.where(behind < 0, np.minimum(sure, 1 - best_rivals(sure, groups)), sure)
+        "Return the probability that each adapter is right. A query is of one domain: what is left by the best rival is the most that others can have, and rivals with the same score have half at most."
+        ahead = margins(scores, groups)
+        sure = expit(np.stack([scores, ahead], -1) @ self.weight + self.bias)
+        left = 1 - best_rivals(sure, groups)
+        return np.minimum(sure, np.where(ahead > 0, 1, np.where(ahead < 0, left, np.maximum(left, .5))))
 
-# %% ../nbs/52_router.ipynb #2e3c8d14
+# %% ../nbs/52_router.ipynb #97484880
 def right_ones(
     candidates: Sequence[Candidate], # N adapters
-    labels: Sequence[str | None],    # Q names or domains; None, or what no adapter is called: none is right
+    labels: Sequence[str | None],    # Q names or domains, 'math+code' for what only adapters of both do; None, or what no adapter is called: none is right
 ) -> np.ndarray:                     # (Q, N) bool
     "Say which adapters are right for which queries."
-    said = [(c.name, c.domains) for c in candidates]
-    rows = {l: np.array([l is not None and (l == n or l.casefold() in ds) for n, ds in said], bool) for l in {*labels}}
-    return np.array([rows[l] for l in labels]).reshape(len(labels), -1)
+    said, asked = [(c.name, c.domains) for c in candidates], {l: split_domains(l or "") for l in {*labels}}
+    rows = {l: [l == n or bool(ds) and ds <= of for n, of in said] for l, ds in asked.items()}
+    return np.array([rows[l] for l in labels], bool).reshape(len(labels), len(said))
 
 @patch(cls_method=True)
 def fit(
@@ -475,16 +493,17 @@ class Routes(Sequence):
         rows = "".join(f"<tr><td>{as_html(n)}</td><td>{c:.2f}</td><td>{'load' if c >= self.threshold else '–'}</td></tr>" for n, c in self.candidates)
         return f"<p>{as_html(self.query[:300])}</p><table><tr><th>adapter</th><th>confidence</th><th></th></tr>{rows}</table><p>{'<br>'.join(map(as_html, self.log))}</p>"
 
-# %% ../nbs/52_router.ipynb #c67d8a09
+# %% ../nbs/52_router.ipynb #af055ca9
 METHODS = ("embedding", "keyword", "llm", "delta")
 KNOWN = 2     # domains of the package's queries that a registry must have to be calibrated on them
 
 def stand_ins(
-    prompts: bool, # whether they are known by prompts; else by a description
+    candidates: Sequence[Candidate],
 ) -> list[Candidate]:
-    "Make adapters up for the domains of the package's queries."
+    "Make adapters up for the domains of the package's queries, with as much to know them by as others have: prompts, or a description, or a mere name."
+    prompts, words = any(c.examples for c in candidates), any(c.description for c in candidates)
     shown = [q for q in load_queries(split="examples") if prompts]
-    return [Candidate(d, d, f"Answer {t[0]}.", tuple(q.text for q in shown if q.domain == d)) for d, t in TOPICS.items()]
+    return [Candidate(d, d, f"Answer {t[0]}." * words, tuple(q.text for q in shown if q.domain == d)) for d, t in TOPICS.items()]
 
 def _check_query(query):
     "Raise `ValueError` for what is no text, or blank."
@@ -518,7 +537,7 @@ class AdapterRouter:
 
     def __repr__(self) -> str: return f"AdapterRouter({len(self.specs)} adapters, by {', then '.join(self.methods)}, threshold {self.threshold:g})"
 
-# %% ../nbs/52_router.ipynb #4521fb5c
+# %% ../nbs/52_router.ipynb #85c122df
 @patch(as_prop=True)
 def specs(self: AdapterRouter) -> list:
     "Adapters that can be routed to, as the registry lists them now; not those that were generated for a single query, which have no domain."
@@ -544,7 +563,7 @@ def _look(self: AdapterRouter):
     "The candidates; what was made for others is forgotten."
     specs = self.specs
     if self._specs is None or len(specs) != len(self._specs) or any(a is not b for a, b in zip(specs, self._specs)):
-        self._specs, self.candidates = specs, candidates_of(specs, self._examples)
+        self._specs, self.candidates = specs, candidates_of(specs, stand_in_prompts(specs) | self._examples)
         self.groups, self._made, self.failed = group_of(self.candidates), {}, {}
     return self.candidates
 
@@ -561,7 +580,7 @@ def vectors(self: AdapterRouter) -> TextVectors:
     self._encoder = TextVectors(encoder, self.cache)
     return self._encoder
 
-# %% ../nbs/52_router.ipynb #fe282cea
+# %% ../nbs/52_router.ipynb #c66bff83
 @patch
 def fit(
     self: AdapterRouter,
@@ -569,7 +588,7 @@ def fit(
 ) -> AdapterRouter:                               # itself
     "Learn from prompts what adapters are for. Raises `ValueError` for an unknown name, or prompts that are none."
     with self._lock:
-        known = {None, *(k for s in self.specs for k in (s.name, s.domain))}
+        known = {None, *(k for s in self.specs for k in (s.name, s.domain, *split_domains(s.domain)))}
         for k, ps in examples.items():
             if k not in known: raise ValueError(f"examples: no adapter or domain is called {k!r}{near_names(k, known - {None})}")
             if isinstance(ps, str) or not (ps or k is None) or not all(isinstance(p, str) and p.strip() for p in ps): raise ValueError(f"examples of {k!r}: a list of prompts is wanted, got {ps!r:.60}")
@@ -590,7 +609,7 @@ def calibrate(
         self._known, self._made, self.failed = (queries, labels), {}, {}
     return self
 
-# %% ../nbs/52_router.ipynb #ba3c6705
+# %% ../nbs/52_router.ipynb #7aee7249
 def _others(candidates):
     "The package's examples that are none of their business."
     domains = {d for c in candidates for d in c.domains}
@@ -614,7 +633,7 @@ def _known_queries(self: AdapterRouter):
     if self._known: return *self._known, self.candidates
     known = [q for q in load_queries(split="validation")]
     domains = {c.domain.casefold() for c in self.candidates} & {q.domain for q in known}
-    cs = self.candidates if len(domains) >= KNOWN else stand_ins(any(c.examples for c in self.candidates))
+    cs = self.candidates if len(domains) >= KNOWN else stand_ins(self.candidates)
     return [q.text for q in known], [q.domain for q in known], cs
 
 @patch
@@ -758,7 +777,7 @@ def evaluate_router(
     if not tables: raise ValueError("no method can tell: " + "; ".join(lost.values()))
     return RouterReport(pd.concat(tables, ignore_index=True), router.threshold, lost, draws, seed)
 
-# %% ../nbs/52_router.ipynb #0afae25f
+# %% ../nbs/52_router.ipynb #8f00cdb5
 @patch
 def _share(self: RouterReport, hits):
     "A share with its bootstrap interval over queries."
@@ -785,16 +804,23 @@ def abstention(
     self: RouterReport,
     method: str,
 ) -> pd.DataFrame:  # threshold, answered, accuracy, let_through; a row for each confidence that occurs
-    "Say what every threshold would bring: the share of queries answered, how many of these right, and the share of queries let through that no adapter is for."
+    "Say what every threshold would bring, the report's own too: the share of queries answered, how many of these right, and the share of queries let through that no adapter is for."
     a = self.answers[self.answers.method == method]
     fit, none = a[a.fits], a[~a.fits]
-    ts = np.unique(np.r_[0, fit.confidence])
+    ts = np.unique(np.r_[0, self.threshold, fit.confidence])
     kept = fit.confidence.to_numpy() >= ts[:, None]                                        # (thresholds, queries)
     return pd.DataFrame(dict(threshold=ts, answered=kept.mean(1), accuracy=(kept & fit.right.to_numpy()).sum(1) / kept.sum(1),
         let_through=(none.confidence.to_numpy() >= ts[:, None]).mean(1) if len(none) else np.nan))
 
-# %% ../nbs/52_router.ipynb #f9ae457e
+# %% ../nbs/52_router.ipynb #b3de312a
 _COLUMNS = ("accuracy", "top-2", "ECE before", "ECE", "answered", "right of answered", "let through")
+
+@patch(as_prop=True)
+def strangers(self: RouterReport) -> str:
+    "Labels that are no adapter's name or domain, in a sentence; '' where there are none."
+    a = self.answers[self.answers.method == self.answers.method.iloc[0]]
+    n = a[~a.fits & a.label.notna()].label.value_counts()
+    return f"counted as nobody's, for no adapter is called so or of this domain: {', '.join(f'{l!r} ({k})' for l, k in n.items())}" if len(n) else ""
 
 @patch
 def shown(self: RouterReport) -> pd.DataFrame:
@@ -805,10 +831,10 @@ def shown(self: RouterReport) -> pd.DataFrame:
 
 @patch
 def _repr_html_(self: RouterReport) -> str:
-    lost = "".join(f"<p>{as_html(v)}</p>" for v in self.left_out.values())
+    lost = "".join(f"<p>{as_html(v)}</p>" for v in [*self.left_out.values(), self.strangers] if v)
     return f"<p>{self.answers[self.answers.fits]['query'].nunique()} queries that an adapter is for, {self.answers[~self.answers.fits]['query'].nunique()} that none is for; threshold {self.threshold:g}</p>{self.shown().to_html()}{lost}"
 
-# %% ../nbs/52_router.ipynb #576ce3de
+# %% ../nbs/52_router.ipynb #36290f25
 @patch
 def accuracy_figure(self: RouterReport) -> go.Figure:
     "Draw accuracy and top-2 recall by method."
@@ -847,7 +873,7 @@ def abstention_figure(self: RouterReport) -> go.Figure:
     fig = make_subplots(1, 2, horizontal_spacing=.1, subplot_titles=["right, of those answered", "let through, of those that no adapter is for"])
     for i, m in enumerate(dict.fromkeys(self.answers.method)):
         t, look = self.abstention(m), dict(color=PALETTE[i % len(PALETTE)], width=2)
-        here = t[t.threshold >= self.threshold].head(1)
+        here = t[t.threshold == self.threshold]
         for col, y in enumerate(("accuracy", "let_through"), 1):
             fig.add_scatter(x=t.answered, y=t[y], customdata=t.threshold, mode="lines", name=as_html(m), legendgroup=m, showlegend=col == 1, line=look, hovertemplate="threshold %{customdata:.2f}: %{y:.0%} at %{x:.0%} answered<extra>" + as_html(m) + "</extra>", row=1, col=col)
             fig.add_scatter(x=here.answered, y=here[y], mode="markers", marker=dict(size=11, color=look["color"], line=dict(width=1.5, color="white")), legendgroup=m, showlegend=False, hoverinfo="skip", row=1, col=col)
