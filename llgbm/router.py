@@ -777,7 +777,7 @@ def evaluate_router(
     if not tables: raise ValueError("no method can tell: " + "; ".join(lost.values()))
     return RouterReport(pd.concat(tables, ignore_index=True), router.threshold, lost, draws, seed)
 
-# %% ../nbs/52_router.ipynb #8f00cdb5
+# %% ../nbs/52_router.ipynb #a6fad35b
 @patch
 def _share(self: RouterReport, hits):
     "A share with its bootstrap interval over queries."
@@ -809,7 +809,8 @@ def abstention(
     fit, none = a[a.fits], a[~a.fits]
     ts = np.unique(np.r_[0, self.threshold, fit.confidence])
     kept = fit.confidence.to_numpy() >= ts[:, None]                                        # (thresholds, queries)
-    return pd.DataFrame(dict(threshold=ts, answered=kept.mean(1), accuracy=(kept & fit.right.to_numpy()).sum(1) / kept.sum(1),
+    n = kept.sum(1)
+    return pd.DataFrame(dict(threshold=ts, answered=kept.mean(1), accuracy=np.divide((kept & fit.right.to_numpy()).sum(1), n, out=np.full(len(n), np.nan), where=n > 0),
         let_through=(none.confidence.to_numpy() >= ts[:, None]).mean(1) if len(none) else np.nan))
 
 # %% ../nbs/52_router.ipynb #b3de312a
