@@ -813,7 +813,9 @@ def abstention(
     return pd.DataFrame(dict(threshold=ts, answered=kept.mean(1), accuracy=np.divide((kept & fit.right.to_numpy()).sum(1), n, out=np.full(len(n), np.nan), where=n > 0),
         let_through=(none.confidence.to_numpy() >= ts[:, None]).mean(1) if len(none) else np.nan))
 
-# %% ../nbs/52_router.ipynb #b3de312a
+# %% ../nbs/52_router.ipynb #e1cd22bf
+_LEGEND = """accuracy: the first choice is right; top-2: one of the first two is; in brackets 95 % bootstrap intervals. ECE: how far confidence and the share of right choices are apart, before: for a softmax of the scores.
+answered: the first choice reaches the threshold; let through: the same of queries that no adapter is for."""
 _COLUMNS = ("accuracy", "top-2", "ECE before", "ECE", "answered", "right of answered", "let through")
 
 @patch(as_prop=True)
@@ -833,7 +835,7 @@ def shown(self: RouterReport) -> pd.DataFrame:
 @patch
 def _repr_html_(self: RouterReport) -> str:
     lost = "".join(f"<p>{as_html(v)}</p>" for v in [*self.left_out.values(), self.strangers] if v)
-    return f"<p>{self.answers[self.answers.fits]['query'].nunique()} queries that an adapter is for, {self.answers[~self.answers.fits]['query'].nunique()} that none is for; threshold {self.threshold:g}</p>{self.shown().to_html()}{lost}"
+    return f"<p>{self.answers[self.answers.fits]['query'].nunique()} queries that an adapter is for, {self.answers[~self.answers.fits]['query'].nunique()} that none is for; threshold {self.threshold:g}</p>{self.shown().rename_axis(None).to_html(border=0)}{lost}<p><small>{_LEGEND}</small></p>"
 
 # %% ../nbs/52_router.ipynb #36290f25
 @patch
