@@ -6,7 +6,6 @@
 __all__ = ['MOST', 'EXAMPLES', 'Bar', 'bars_of', 'bars_html', 'memory_html', 'RoutingPanel', 'Look', 'routing_panel']
 
 # %% ../nbs/55_routing_panel.ipynb #ca4970da
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from .files import read_json, write_json
 from .generation import Request, Sampling, Token
 from .manager import MemoryReport
 from .memory_bus import best_of_each, route_beside
+from .registry import split_domains
 from .router import Routes
 from .variants import open_models
 from .views import Debounce, Feed, Panel, Sample, card, escape, row, sample_cards, split, stack
@@ -30,7 +30,7 @@ class Bar(NamedTuple):
     "An adapter that may be chosen."
     name: str
     confidence: float
-    others: int       # adapters of its domain that stand behind it
+    others: int       # adapters that share a domain with it and stand behind it
     weight: float     # in the plan; 0: it takes no part
 
 def bars_of(
@@ -39,9 +39,10 @@ def bars_of(
     weights: Mapping[str, float],   # of the plan
 ) -> list[Bar]:                     # the best first
     "Choose what to show: the best adapter of each domain, and all that take part."
-    many = Counter(domains.get(r.name, "").casefold() for r in routes.candidates)
+    of = {r.name: split_domains(domains.get(r.name, "")) for r in routes.candidates}
     best = {r.name for r in best_of_each(routes.candidates, domains)[:MOST]}
-    return [Bar(r.name, r.confidence, many[d.casefold()] - 1 if (d := domains.get(r.name, "")) and r.name in best else 0, weights.get(r.name, 0.)) for r in routes.candidates if r.name in best or r.name in weights]
+    def others(name): return sum(bool(of[name] & ds) for n, ds in of.items() if n != name) if name in best else 0
+    return [Bar(r.name, r.confidence, others(r.name), weights.get(r.name, 0.)) for r in routes.candidates if r.name in best or r.name in weights]
 
 def bars_html(
     bars: Sequence[Bar],
