@@ -3252,6 +3252,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'llgbm.router._others': ('router.html#_others', 'llgbm/router.py'),
                               'llgbm.router._query': ('router.html#_query', 'llgbm/router.py'),
                               'llgbm.router._reliability': ('router.html#_reliability', 'llgbm/router.py'),
+                              'llgbm.router._sides': ('router.html#_sides', 'llgbm/router.py'),
+                              'llgbm.router.best_of': ('router.html#best_of', 'llgbm/router.py'),
                               'llgbm.router.best_rivals': ('router.html#best_rivals', 'llgbm/router.py'),
                               'llgbm.router.calibration_error': ('router.html#calibration_error', 'llgbm/router.py'),
                               'llgbm.router.candidates_of': ('router.html#candidates_of', 'llgbm/router.py'),

@@ -6,8 +6,8 @@
 __all__ = ['log', 'SPLITS', 'KEYWORDS', 'LONGEST', 'NEAREST', 'SHRINK', 'BLOCK', 'METHODS', 'KNOWN', 'Query', 'load_queries',
            'Candidate', 'candidates_of', 'stand_in_prompts', 'Groups', 'group_of', 'split_words', 'Method', 'words_of',
            'KeywordMethod', 'TextVectors', 'common_ground', 'whitening', 'levels', 'EmbeddingMethod',
-           'LikelihoodMethod', 'DeltaMethod', 'best_rivals', 'margins', 'Calibration', 'right_ones', 'Route', 'Routes',
-           'stand_ins', 'AdapterRouter', 'calibration_error', 'RouterReport', 'evaluate_router']
+           'LikelihoodMethod', 'DeltaMethod', 'best_of', 'best_rivals', 'margins', 'Calibration', 'right_ones', 'Route',
+           'Routes', 'stand_ins', 'AdapterRouter', 'calibration_error', 'RouterReport', 'evaluate_router']
 
 # %% ../nbs/52_router.ipynb #21701c4b
 import logging, re, threading
@@ -108,7 +108,7 @@ def candidates_of(
     for k, ps in given.items(): of.setdefault(split_domains(k), []).extend(ps)
     def of_each(ds): return [p for d in sorted(ds) for p in of[frozenset([d])]] if all(frozenset([d]) in of for d in ds) else ()
     def shown(s, ds): return given.get(s.name) or (ds and of.get(ds)) or s.examples or of_each(ds)
-    return [Candidate(s.name, s.domain, s.description, tuple(shown(s, split_domains(s.domain))), s) for s in specs]
+    return [Candidate(s.name, s.domain, s.description, tuple(dict.fromkeys(shown(s, split_domains(s.domain)))), s) for s in specs]
 
 def stand_in_prompts(
     specs: Sequence, # with domain and examples
@@ -121,19 +121,22 @@ def stand_in_prompts(
 
 class Groups(NamedTuple):
     "Which adapters compete: those of groups that share no domain."
-    number: np.ndarray  # (N,) int; adapters of the same domains share it, one without a domain has its own
-    rivals: np.ndarray  # (G, G) bool
+    number: np.ndarray          # (N,) int; adapters of the same domains share it, one without a domain has its own
+    rivals: np.ndarray          # (G, G) bool
+    parts: dict[int, list[int]] # group → those of some of its domains only
 
 def group_of(
     candidates: Sequence[Candidate], # N adapters
 ) -> Groups:
     "Group adapters by their domains."
     keys = [c.domains or frozenset([i]) for i, c in enumerate(candidates)]
-    kinds = {k: g for g, k in enumerate(dict.fromkeys(keys))}
-    parts = {p: j for j, p in enumerate({p for k in kinds for p in k})}
-    member = np.zeros((len(kinds), len(parts)), np.float32)
-    for k, g in kinds.items(): member[g, [parts[p] for p in k]] = 1
-    return Groups(np.array([kinds[k] for k in keys], int), member @ member.T == 0)
+    kinds, of = {k: g for g, k in enumerate(dict.fromkeys(keys))}, {}
+    for k, g in kinds.items():
+        for d in k: of.setdefault(d, []).append(g)
+    rivals = np.ones((len(kinds), len(kinds)), bool)
+    for gs in of.values(): rivals[np.ix_(gs, gs)] = False
+    parts = {g: [h for less, h in kinds.items() if less < k] for k, g in kinds.items() if len(k) > 1}
+    return Groups(np.array([kinds[k] for k in keys], int), rivals, {g: hs for g, hs in parts.items() if hs})
 
 # %% ../nbs/52_router.ipynb #bd411362
 KEYWORDS: dict[str, Sequence[str]] = dict(
@@ -183,8 +186,15 @@ def words_of(
 ) -> set[str]:
     "Collect the keywords that speak for an adapter: those of its name and domains, or else of its description."
     found = {w for k in {candidate.name.casefold(), candidate.domain.casefold(), *candidate.domains} for w in lists.get(k, ())}
-    own = (w for w in split_words(f"{candidate.domain} {candidate.description}") if len(w) > 2 and w not in ENGLISH_STOP_WORDS)
+    own = (w for w in split_words(" ".join([*candidate.domains, candidate.description])) if len(w) > 2 and w not in ENGLISH_STOP_WORDS)
     return {" ".join(split_words(w)) + "*" * w.endswith("*") for w in found} or set(own)
+
+def _sides(adapters, groups):
+    "How many of some adapters compete with each other, one of each group; those of fewest domains are counted first."
+    kept = []
+    for g in sorted({*groups.number[adapters].tolist()}, key=lambda g: (-groups.rivals[g].sum(), g)):
+        if groups.rivals[g, kept].all(): kept.append(g)
+    return len(kept)
 
 class KeywordMethod(Method):
     "Count keywords. Raises `ValueError` for adapters without any."
@@ -194,12 +204,12 @@ class KeywordMethod(Method):
         lists: Mapping[str, Sequence[str]] | None = None,    # further words by domain or name; a trailing `*` matches any ending
     ):
         known = {k.casefold(): [*KEYWORDS.get(k.casefold(), ()), *(lists or {}).get(k, ())] for k in (*KEYWORDS, *(lists or {}))}
-        words, groups = [words_of(c, known) for c in candidates], group_of(candidates).number
+        words, groups = [words_of(c, known) for c in candidates], group_of(candidates)
         self.n, self.terms = len(candidates), {}
         for i, ws in enumerate(words):
             for w in ws: self.terms.setdefault(w, []).append(i)
         if not self.terms: raise ValueError("no adapter has a domain with keywords, or a description")
-        self.weight = {w: 1 / len({groups[i] for i in at}) for w, at in self.terms.items()}
+        self.weight = {w: 1 / _sides(at, groups) for w, at in self.terms.items()}
         self.phrases = [w for w in self.terms if " " in w]
 
 # %% ../nbs/52_router.ipynb #f59cbfe3
@@ -397,14 +407,21 @@ class DeltaMethod(Method):
         return self.compare(self.vectors(queries))
 
 # %% ../nbs/52_router.ipynb #75423a32
+def best_of(
+    values: np.ndarray, # (Q, N)
+    groups: Groups,     # of the N adapters
+) -> np.ndarray:        # (G, Q)
+    "Return the best value in each group."
+    best = np.full((len(groups.rivals), len(values)), -np.inf)
+    np.maximum.at(best, groups.number, values.T)
+    return best
+
 def best_rivals(
     values: np.ndarray, # (Q, N)
     groups: Groups,     # of the N adapters
 ) -> np.ndarray:        # (Q, N)
     "Return the best value that an adapter of another domain has; −inf where there is none."
-    G = len(groups.rivals)
-    best = np.full((G, len(values)), -np.inf)
-    np.maximum.at(best, groups.number, values.T)
+    G, best = len(groups.rivals), best_of(values, groups)
     second, first = np.sort(np.vstack([np.full(len(values), -np.inf), best]), 0)[-2:]     # (Q,) each
     rival = np.where(best.argmax(0) == np.arange(G)[:, None], second, first)              # (G, Q), where all groups are rivals
     for g in np.flatnonzero(groups.rivals.sum(1) < G - 1): rival[g] = best[groups.rivals[g]].max(0, initial=-np.inf)
@@ -563,7 +580,9 @@ def _look(self: AdapterRouter):
     "The candidates; what was made for others is forgotten."
     specs = self.specs
     if self._specs is None or len(specs) != len(self._specs) or any(a is not b for a, b in zip(specs, self._specs)):
-        self._specs, self.candidates = specs, candidates_of(specs, stand_in_prompts(specs) | self._examples)
+        given = {split_domains(k) for k in self._examples if k is not None}
+        spare = {d: ps for d, ps in stand_in_prompts(specs).items() if split_domains(d) not in given}
+        self._specs, self.candidates = specs, candidates_of(specs, spare | self._examples)
         self.groups, self._made, self.failed = group_of(self.candidates), {}, {}
     return self.candidates
 
@@ -584,15 +603,15 @@ def vectors(self: AdapterRouter) -> TextVectors:
 @patch
 def fit(
     self: AdapterRouter,
-    examples: Mapping[str | None, Sequence[str]], # prompts by name or domain of adapters, in place of those that adapters have; under None those that no adapter is for, in place of `nobodys`
+    examples: Mapping[str | None, Sequence[str]], # prompts by name or domain of adapters, in place of those that adapters have, see `candidates_of`; under None those that no adapter is for, in place of `nobodys`
 ) -> AdapterRouter:                               # itself
     "Learn from prompts what adapters are for. Raises `ValueError` for an unknown name, or prompts that are none."
     with self._lock:
-        known = {None, *(k for s in self.specs for k in (s.name, s.domain, *split_domains(s.domain)))}
+        cs = candidates_of(self.specs)
         for k, ps in examples.items():
-            if k not in known: raise ValueError(f"examples: no adapter or domain is called {k!r}{near_names(k, known - {None})}")
+            if k is not None and not right_ones(cs, [k]).any(): raise ValueError(f"examples: no adapter or domain is called {k!r}{near_names(k, {n for c in cs for n in (c.name, c.domain, *c.domains)})}")
             if isinstance(ps, str) or not (ps or k is None) or not all(isinstance(p, str) and p.strip() for p in ps): raise ValueError(f"examples of {k!r}: a list of prompts is wanted, got {ps!r:.60}")
-        self._examples, self._specs = {**self._examples, **examples}, None
+        self._examples, self._specs = {**self._examples, **{k: tuple(ps) for k, ps in examples.items()}}, None
     return self
 
 @patch
@@ -632,7 +651,7 @@ def _known_queries(self: AdapterRouter):
     "Queries and labels to calibrate on, and the adapters whose scores tell."
     if self._known: return *self._known, self.candidates
     known = [q for q in load_queries(split="validation")]
-    domains = {c.domain.casefold() for c in self.candidates} & {q.domain for q in known}
+    domains = {d for c in self.candidates for d in c.domains} & {q.domain for q in known}
     cs = self.candidates if len(domains) >= KNOWN else stand_ins(self.candidates)
     return [q.text for q in known], [q.domain for q in known], cs
 
@@ -678,11 +697,19 @@ def scores(
         return s, curve(s, self.groups)
 
 _DIGITS = 6     # of scores; what differs less is the order in which a processor adds up
+_ABOUT = .1     # confidences that differ less are about the same
 
 @patch
 def _ranked(self: AdapterRouter, s, sure): # (Q, N) each → (Q, N) numbers of adapters, the best first
-    "Of those that are about as sure, whose domains are fewer goes first; then the better one, then the first by name."
-    return np.lexsort((-s.round(_DIGITS), np.broadcast_to([len(c.domains) for c in self.candidates], s.shape), -sure.round(1)))
+    "The surest first; but right before an adapter of several domains go those that are for a part of them and about as sure, unless only it reaches the threshold. Then the better one, then the first by name."
+    number, best = self.groups.number, best_of(sure, self.groups)
+    lift, wide = np.full(best.shape, -np.inf), np.zeros(best.shape, bool)                 # (G, Q) each
+    for g, parts in self.groups.parts.items():
+        near = best[g] - best[parts] < _ABOUT
+        lift[parts], wide[g] = np.maximum(lift[parts], np.where(near, best[g], -np.inf)), near.any(0)
+    lift = lift[number].T
+    rank = np.where(lift - sure < _ABOUT, np.maximum(sure, lift), sure)
+    return np.lexsort((-s.round(_DIGITS), wide[number].T, -rank.round(_DIGITS), sure < self.threshold))
 
 @patch
 def _ask(self: AdapterRouter, query, top_k, name, vector):
