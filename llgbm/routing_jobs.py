@@ -29,7 +29,7 @@ from .manager import AdapterManager
 from .memory_bus import MemoryVector
 from .models import one_thread
 from .registry import AdapterRegistry
-from .router import RouterReport, Routes, evaluate_router, load_queries
+from .router import RouterReport, Routes, candidates_of, evaluate_router, load_queries, right_ones
 from .variants import open_models
 
 log = logging.getLogger(__name__)
@@ -109,8 +109,9 @@ class Evaluated:
 def _prepared(router, queries):
     "A router that has seen what a file shows; the queries to measure on."
     shown, known, rest = ([q for q in queries if q.split == s] for s in ("examples", "validation", "test"))
-    there = {None, *(n for s in router.specs for n in (s.name, s.domain, *s.domains))}
-    if shown: router.fit({d: [q.text for q in shown if q.domain == d] for d in {q.domain for q in shown} & there})
+    said = [*dict.fromkeys(q.domain for q in shown)]
+    there = right_ones(candidates_of(router.specs), said).any(1)
+    if shown: router.fit({d: [q.text for q in shown if q.domain == d] for d, ok in zip(said, there) if ok or d is None})
     if known: router.calibrate([q.text for q in known], [q.domain for q in known])
     return rest
 
